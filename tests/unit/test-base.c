@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* src/base: numbers, buffers, text, JSON, the loop and child processes. */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/wait.h>
+
+#include "base/child.h"
+#include "base/io.h"
+#include "base/json.h"
+#include "base/loop.h"
+#include "base/num.h"
+#include "base/text.h"
+
+START_TEST(u64)
+{
+	uint64_t v = 7;
+
+	ck_assert_int_eq(parse_u64("18446744073709551615", &v), 0);
+	ck_assert_uint_eq(v, UINT64_MAX);
+	ck_assert_int_eq(parse_u64("18446744073709551616", &v), -ERANGE);
+	ck_assert_int_eq(parse_u64("", &v), -EINVAL);
+	ck_assert_int_eq(parse_u64("-1", &v), -EINVAL);
+	ck_assert_int_eq(parse_u64("1 ", &v), -EINVAL);
+	ck_assert_uint_eq(v, UINT64_MAX);
+}
+END_TEST
+
+START_TEST(sizes)
+{
+	static const struct {
+		const char *text;
+		int r;
+		uint64_t v;
+	} t[] = {
+		{"0", 0, 0},
+		{"12", 0, 12},
+		{"1kB", 0, 1000},
+		{"1 KiB", 0, 1024},
+		{"1.5GiB", 0, 1610612736},
+		{"2G", 0, 2 * GIB},
+		{"0.1 MB", 0, 100000},
+		{"16777216TiB", -ERANGE, 0},
+		{"1 ", -EINVAL, 0},
+		{"1Q", -EINVAL, 0},
+		{"1mb", -EINVAL, 0},
+		{".5G", -EINVAL, 0},
+		{"1.", -EINVAL, 0},
+		{"", -EINVAL, 0},
+		{"-1", -EINVAL, 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		uint64_t v = 0;
+
+		ck_assert_msg(parse_size(t[i].text, &v) == t[i].r && v == t[i].v, "%s", t[i].text);
+	}
+}
+END_TEST
+
+START_TEST(durations)
+{
+	static const struct {
+		const char *text;
+		int r;
+		uint64_t v;
+	} t[] = {
+		{"90s", 0, 90000},	 {"10min", 0, 600000},	{"2h", 0, 7200000},
+		{"1h30min", 0, 5400000}, {"1h 5s", 0, 3605000}, {"250ms", 0, 250},
+		{"1.5s", 0, 1500},	 {"7", 0, 7000},	{"5s1h", -EINVAL, 0},
+		{"1s1s", -EINVAL, 0},	 {"1h30", -EINVAL, 0},	{"s", -EINVAL, 0},
+		{"", -EINVAL, 0},	 {"1y", -EINVAL, 0},	{"99999999999999999d", -ERANGE, 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		uint64_t v = 0;
+
+		ck_assert_msg(parse_duration(t[i].text, &v) == t[i].r && v == t[i].v, "%s",
+			      t[i].text);
+	}
+}
+END_TEST
+
+START_TEST(formats)
+{
+	char out[NUM_TEXT_MAX];
+
+	ck_assert_str_eq(format_size(1023, out), "1023 B");
+	ck_assert_str_eq(format_size(2 * GIB, out), "2 GiB");
+	ck_assert_str_eq(format_size(GIB + GIB / 2, out), "1.5 GiB");
+	ck_assert_str_eq(format_size(UINT64_MAX, out), "15.9 EiB");
+	ck_assert_str_eq(format_duration(350, out), "0.35 s");
+	ck_assert_str_eq(format_duration(12400, out), "12.4 s");
+	ck_assert_str_eq(format_duration(185000, out), "3 min 05 s");
+	ck_assert_str_eq(format_duration(7620000, out), "2 h 07 min");
+}
+END_TEST
+
+START_TEST(buf_cap)
+{
+	struct buf b = {.cap = 10};
+
+	ck_assert_int_eq(buf_puts(&b, "0123456789"), 0);
+	ck_assert_int_eq(buf_putc(&b, 'x'), -E2BIG);
+	ck_assert_str_eq(buf_str(&b), "0123456789");
+	buf_drop(&b, 4);
+	ck_assert_str_eq(buf_str(&b), "456789");
+	ck_assert_int_eq(buf_printf(&b, "%d", 1234), 0);
+	ck_assert_str_eq(buf_str(&b), "4567891234");
+	buf_done(&b);
+	ck_assert_str_eq(buf_str(&b), "");
+}
+END_TEST
+
+START_TEST(escape)
+{
+	static const char in[] = "a\x1b[31m\r\n\xff\xc2\x9b\xc3\xa9\xe2\x80\xae\r";
+	struct buf b = {0};
+	char line[12];
+
+	ck_assert_int_eq(text_escape(&b, in, sizeof(in) - 1), 0);
+	ck_assert_str_eq(buf_str(&b), "a\\x1b[31m\n\\xff\\xc2\\x9b\xc3\xa9\\xe2\\x80\\xae\\x0d");
+	buf_done(&b);
+	ck_assert_str_eq(text_escape_line("one\ntwothree", 12, line, sizeof(line)), "one\\ntwo...");
+	ck_assert(text_is_utf8("\xed\x9f\xbf", 3));
+	ck_assert(!text_is_utf8("\xed\xa0\x80", 3));
+	ck_assert(!text_is_utf8("\xc0\xaf", 2));
+}
+END_TEST
+
+START_TEST(nearest)
+{
+	static const char *const names[] = {"worker-image", "workspace", "build", "source"};
+
+	ck_assert_str_eq(text_nearest("worker_image", names, 4), "worker-image");
+	ck_assert_str_eq(text_nearest("biuld", names, 4), "build");
+	ck_assert_ptr_null(text_nearest("limits", names, 4));
+}
+END_TEST
+
+START_TEST(json)
+{
+	static const char text[] = "{\"a\": 9007199254740992, \"A\": -1, \"b\": 1.5, \"t\": true}";
+	cJSON *j = NULL;
+	uint64_t v = 0;
+
+	ck_assert_int_eq(json_parse(text, sizeof(text) - 1, &j, NULL), 0);
+	ck_assert_int_eq(json_u64(j, "a", &v), 0);
+	ck_assert_uint_eq(v, 9007199254740992);
+	ck_assert_int_eq(json_u64(j, "A", &v), -ERANGE);
+	ck_assert_int_eq(json_u64(j, "b", &v), -EINVAL);
+	ck_assert_int_eq(json_u64(j, "c", &v), -ENOENT);
+	ck_assert(json_bool_or(j, "t", false));
+	json_free(j);
+	ck_assert_int_eq(json_parse("{} x", 4, &j, NULL), -EBADMSG);
+	ck_assert_int_eq(json_parse("{} \n", 4, &j, NULL), 0);
+	json_free(j);
+	ck_assert_int_eq(json_parse("", 0, &j, NULL), -EBADMSG);
+}
+END_TEST
+
+static void on_timer(struct loop_source *s, void *user_data)
+{
+	(void)loop_remove(s);
+	loop_quit(user_data, 5);
+}
+
+static void on_child(struct loop_source *s, const siginfo_t *info, void *user_data)
+{
+	loop_quit(user_data, info->si_status);
+}
+
+START_TEST(loop)
+{
+	const char *const argv[] = {"sh", "-c", "exit 3", NULL};
+	struct child_spec spec = {.path = "sh", .argv = argv};
+	struct loop_source *s;
+	struct loop *l;
+	pid_t pid;
+
+	ck_assert_int_eq(loop_new(&l), 0);
+	ck_assert_int_eq(loop_add_timer(l, on_timer, l, &s), 0);
+	ck_assert_int_eq(loop_timer_set(s, 0, 0), 0);
+	ck_assert_int_eq(loop_run(l), 5);
+	pid = child_spawn(&spec, NULL);
+	ck_assert_int_gt(pid, 0);
+	ck_assert_int_eq(loop_add_child(l, pid, on_child, l, &s), 0);
+	ck_assert_int_eq(loop_run(l), 3);
+	loop_free(l);
+}
+END_TEST
+
+START_TEST(child_fds)
+{
+	const char *const argv[] = {"sh", "-c", "ls /proc/self/fd | tr '\\n' ' '; cat <&9", NULL};
+	struct buf b = {0};
+	struct err e = ERR_INIT;
+	int out[2], in[2], status;
+	struct child_spec spec = {.path = "sh", .argv = argv};
+	pid_t pid;
+
+	ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
+	ck_assert_int_eq(pipe(in), 0);
+	/* targets that collide with sources */
+	struct child_fd fds[] = {{out[1], 1}, {in[0], 9}};
+	spec.fds = fds;
+	spec.n_fds = 2;
+	pid = child_spawn(&spec, &e);
+	ck_assert_msg(pid > 0, "%s", e.text);
+	ck_assert_int_eq(write(in[1], "hi", 2), 2);
+	close(in[1]);
+	close(in[0]);
+	close(out[1]);
+	ck_assert_int_eq(io_read_all(out[0], 1000, &b), 0);
+	close(out[0]);
+	ck_assert_int_eq(child_wait(pid, &status), 0);
+	ck_assert_int_eq(status, 0);
+	ck_assert_str_eq(buf_str(&b), "0 1 2 3 9 hi"); /* 3 is the folder that ls reads */
+	buf_done(&b);
+}
+END_TEST
+
+START_TEST(child_errors)
+{
+	const char *const none[] = {"/nonexistent/program", NULL};
+	const char *const fail[] = {"sh", "-c", "exit 9", NULL};
+	const char *const dies[] = {"sh", "-c", "kill -9 $$", NULL};
+	struct err e = ERR_INIT;
+
+	ck_assert_int_eq(child_run(none, NULL, 0, &e), -ENOENT);
+	ck_assert_ptr_nonnull(strstr(e.text, "/nonexistent/program"));
+	ck_assert_int_eq(child_run(fail, NULL, 0, &e), -ECHILD);
+	ck_assert_str_eq(e.text, "sh: exit status 9");
+	ck_assert_int_eq(child_run(dies, NULL, 0, &e), -ECHILD);
+	ck_assert_str_eq(e.text, "sh: killed by signal 9 (SIGKILL)");
+}
+END_TEST
+
+START_TEST(files)
+{
+	char dir[] = "/tmp/contractor-test-XXXXXX", path[128];
+	struct buf b = {0};
+	struct err e = ERR_INIT;
+	int fd;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	fd = io_tmpfile(dir, &e);
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	(void)snprintf(path, sizeof(path), "%s/a/b", dir);
+	ck_assert_int_eq(io_mkdir_p(path, 0700, &e), 0);
+	ck_assert_int_eq(io_mkdir_p(path, 0700, &e), 0);
+	ck_assert_int_eq(io_read_file(AT_FDCWD, path, 10, &b, &e), -EISDIR);
+	ck_assert_int_eq(rmdir(path), 0);
+	ck_assert_int_eq(io_write_file_atomic(path, "hello", 5, 0600, &e), 0);
+	ck_assert_int_eq(io_read_file(AT_FDCWD, path, 4, &b, &e), -EFBIG);
+	ck_assert_int_eq(io_read_file(AT_FDCWD, path, 5, &b, &e), 0);
+	ck_assert_str_eq(buf_str(&b), "hello");
+	buf_done(&b);
+	ck_assert_int_eq(unlink(path), 0);
+	(void)snprintf(path, sizeof(path), "%s/a", dir);
+	ck_assert_int_eq(rmdir(path), 0);
+	ck_assert_int_eq(rmdir(dir), 0);
+}
+END_TEST
+
+Suite *unit_suite(void)
+{
+	Suite *s = suite_create("base");
+	TCase *tc = unit_case(s, "base");
+
+	tcase_add_test(tc, u64);
+	tcase_add_test(tc, sizes);
+	tcase_add_test(tc, durations);
+	tcase_add_test(tc, formats);
+	tcase_add_test(tc, buf_cap);
+	tcase_add_test(tc, escape);
+	tcase_add_test(tc, nearest);
+	tcase_add_test(tc, json);
+	tcase_add_test(tc, loop);
+	tcase_add_test(tc, child_fds);
+	tcase_add_test(tc, child_errors);
+	tcase_add_test(tc, files);
+	return s;
+}
