@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The input disk: what goes into the worker, written as two tar archives straight to a descriptor.
+ */
+#ifndef CONTRACTOR_ARCHIVE_INPUT_H
+#define CONTRACTOR_ARCHIVE_INPUT_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/*
+ * Layout of the disk:
+ *
+ *   offset 0      first archive: contractor/driver, contractor/recipe, contractor/env, ...
+ *                 with its end-of-archive marker, at most INPUT_HEAD_SIZE bytes
+ *   offset 1 MiB  second archive: workspace/..., the source being workspace/src/...
+ *
+ * A tar reader that starts at 0 stops at the first marker, so a stub needs no more than
+ * `tar -xf DISK`. Both are POSIX pax; the length of the whole is a multiple of 512 bytes.
+ */
+#define INPUT_HEAD_SIZE (1 * MIB)
+
+struct input_file {
+	const char *name; /* below contractor/ */
+	const void *data;
+	size_t len;
+	mode_t mode;
+};
+
+/* A file or folder that is left out of the source wherever it is met (image, workspace). */
+struct input_skip {
+	dev_t dev;
+	ino_t ino;
+};
+
+struct input_tree {
+	int workspace_fd;	    /* folder of the saved workspace, or -1 for none */
+	int source_fd;		    /* folder of the source */
+	const char *workspace_name; /* for messages */
+	const char *source_name;
+	const struct input_skip *skip;
+	size_t n_skip;
+	const char *old_sources; /* the list that the last build's input_write_tree gave, or "" */
+	size_t old_sources_len;
+	const char *outside_links; /* likewise from output_extract: links to put back in */
+	size_t outside_links_len;
+};
+
+struct input_result {
+	struct buf sources; /* paths of the source, sorted, NUL-terminated each; the caller's */
+	uint64_t entries;
+	uint64_t bytes; /* of file content */
+};
+
+/* Writes the first archive and seeks fd to INPUT_HEAD_SIZE. 0 or a negative errno. */
+int input_write_head(int fd, const struct input_file *files, size_t n, struct err *e);
+
+/*
+ * Writes the second archive at fd's position: the workspace, but under src/ only what is neither in
+ * the source now nor was in it at the last build; then the source. Sorted, uid and gid 0. A file
+ * that cannot be read, vanishes or shrinks while it is read is an error that names it. -ENOSPC
+ * names the descriptor's file system. 0 or a negative errno.
+ */
+int input_write_tree(int fd, const struct input_tree *t, struct input_result *ret, struct err *e);
+
+#endif
