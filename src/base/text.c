@@ -103,16 +103,18 @@ char *text_escape_line(const char *data, size_t len, char *out, size_t size)
 	out[0] = '\0';
 	if (text_escape(&b, data, MIN(len, size)) < 0)
 		return out;
-	for (size_t i = 0; i < b.len; i++) {
-		const char *s = b.data[i] == '\n' ? "\\n" : b.data[i] == '\t' ? "\\t" : NULL;
-		size_t n = s ? 2 : 1;
+	for (size_t i = 0, n; i < b.len; i += n) {
+		const char *s = b.data[i] == '\n' ? "\\n" : b.data[i] == '\t' ? "\\t" : b.data + i;
+		size_t len_out;
 
-		if (at + n + 4 > size) {
+		n = utf8_len((const unsigned char *)b.data + i, b.len - i); /* escaped: never 0 */
+		len_out = s == b.data + i ? n : 2;
+		if (at + len_out + 4 > size) {
 			(void)snprintf(out + at, size - at, "...");
 			return out;
 		}
-		memcpy(out + at, s ? s : b.data + i, n);
-		at += n;
+		memcpy(out + at, s, len_out);
+		at += len_out;
 	}
 	out[at] = '\0';
 	return out;

@@ -125,6 +125,8 @@ START_TEST(escape)
 	ck_assert_str_eq(buf_str(&b), "a\\x1b[31m\n\\xff\\xc2\\x9b\xc3\xa9\\xe2\\x80\\xae\\x0d");
 	buf_done(&b);
 	ck_assert_str_eq(text_escape_line("one\ntwothree", 12, line, sizeof(line)), "one\\ntwo...");
+	ck_assert_str_eq(text_escape_line("1234567\xc3\xa9z1234", 14, line, sizeof(line)),
+			 "1234567...");
 	ck_assert(text_is_utf8("\xed\x9f\xbf", 3));
 	ck_assert(!text_is_utf8("\xed\xa0\x80", 3));
 	ck_assert(!text_is_utf8("\xc0\xaf", 2));
