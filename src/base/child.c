@@ -178,7 +178,7 @@ int child_run(const char *const *argv, struct buf *out, size_t max, struct err *
 	struct child_fd fd = {.as = STDOUT_FILENO};
 	struct child_spec spec = {.path = argv[0], .argv = argv};
 	char text[64];
-	int status, r = 0;
+	int status = -1, r = 0;
 	pid_t pid;
 
 	if (out) {
