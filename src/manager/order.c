@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Orders to JSON and back; both directions are driven by one table, so that they cannot differ. */
+#include "order.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+static const struct {
+	const char *name;
+	size_t offset;
+	uint64_t min, max;
+} numbers[] = {
+#define NUMBER(name, member, min, max)                         \
+	{                                                      \
+		name, offsetof(struct order, member), min, max \
+	}
+	NUMBER("memory", memory, 16 * MIB, 16 * 1024 * GIB),
+	NUMBER("root-offset", root.offset, 0, INT64_MAX),
+	NUMBER("root-size", root.size, 1, INT64_MAX),
+	NUMBER("kernel-offset", kernel.offset, 0, INT64_MAX),
+	NUMBER("kernel-size", kernel.size, 0, INT64_MAX),
+	NUMBER("initrd-offset", initrd.offset, 0, INT64_MAX),
+	NUMBER("initrd-size", initrd.size, 0, INT64_MAX),
+	NUMBER("boot-ms", boot_ms, 1, INT64_MAX),
+	NUMBER("time-ms", time_ms, 1, INT64_MAX),
+	NUMBER("cpu-time-ms", cpu_time_ms, 1, INT64_MAX),
+	NUMBER("disk", disk, 1, INT64_MAX),
+	NUMBER("output", output, 1, INT64_MAX),
+	NUMBER("log", log, 0, INT64_MAX),
+#undef NUMBER
+};
+
+static const char *const machine_names[_VM_MACHINE_MAX] = {
+	[VM_MACHINE_MICROVM] = "microvm",
+	[VM_MACHINE_Q35] = "q35",
+	[VM_MACHINE_VIRT] = "virt",
+};
+
+cJSON *order_to_json(const struct order *o)
+{
+	_cleanup_(json_free_p) cJSON *j = cJSON_CreateObject();
+
+	if (!j || !cJSON_AddStringToObject(j, "type", "build") ||
+	    !cJSON_AddStringToObject(j, "arch", o->arch) ||
+	    !cJSON_AddStringToObject(j, "machine", machine_names[o->machine]) ||
+	    !cJSON_AddStringToObject(j, "cmdline", o->cmdline) ||
+	    !cJSON_AddBoolToObject(j, "force-tcg", o->force_tcg) ||
+	    !cJSON_AddNumberToObject(j, "cpus", o->cpus) ||
+	    !cJSON_AddNumberToObject(j, "nice", o->nice))
+		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		uint64_t v;
+
+		memcpy(&v, (const char *)o + numbers[i].offset, sizeof(v));
+		if (json_add_u64(j, numbers[i].name, v) < 0)
+			return NULL;
+	}
+	return take_ptr(&j);
+}
+
+static int take_string(const cJSON *msg, const char *name, char *out, size_t size, struct err *e)
+{
+	const char *s = json_str(msg, name);
+
+	if (!s || strlen(s) >= size)
+		return err_set(e, -EBADMSG, "order: %s is missing or too long", name);
+	memcpy(out, s, strlen(s) + 1);
+	return 0;
+}
+
+int order_from_json(const cJSON *msg, struct order *ret, struct err *e)
+{
+	struct order o = {.machine = _VM_MACHINE_MAX};
+	const char *machine = json_str(msg, "machine");
+	const cJSON *nice = json_get(msg, "nice");
+	uint64_t v;
+
+	if (take_string(msg, "arch", o.arch, sizeof(o.arch), e) < 0 ||
+	    take_string(msg, "cmdline", o.cmdline, sizeof(o.cmdline), e) < 0)
+		return -EBADMSG;
+	for (int i = 0; machine && i < _VM_MACHINE_MAX; i++) {
+		if (strcmp(machine, machine_names[i]) == 0)
+			o.machine = (enum vm_machine)i;
+	}
+	if (o.machine == _VM_MACHINE_MAX)
+		return err_set(e, -EBADMSG, "order: machine is unknown");
+	if (json_u64(msg, "cpus", &v) < 0 || v < 1 || v > 1024)
+		return err_set(e, -EBADMSG, "order: cpus is not 1 to 1024");
+	o.cpus = (uint32_t)v;
+	if (!cJSON_IsNumber(nice) || !(nice->valuedouble >= -20 && nice->valuedouble <= 19))
+		return err_set(e, -EBADMSG, "order: nice is not -20 to 19");
+	o.nice = (int)nice->valuedouble;
+	o.force_tcg = json_bool_or(msg, "force-tcg", false);
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		if (json_u64(msg, numbers[i].name, &v) < 0 || v < numbers[i].min ||
+		    v > numbers[i].max)
+			return err_set(e, -EBADMSG, "order: %s is missing or out of range",
+				       numbers[i].name);
+		memcpy((char *)&o + numbers[i].offset, &v, sizeof(v));
+	}
+	*ret = o;
+	return 0;
+}

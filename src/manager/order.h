@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The order: what the CLI asks a manager to run, as a value and as a JSON control message. */
+#ifndef CONTRACTOR_MANAGER_ORDER_H
+#define CONTRACTOR_MANAGER_ORDER_H
+
+#include "base/json.h"
+#include "vm/vm.h"
+
+struct order_part {
+	uint64_t offset, size;
+};
+
+/* Times in milliseconds, sizes in bytes. */
+struct order {
+	char arch[16];
+	enum vm_machine machine;
+	bool force_tcg; /* do not look for KVM */
+	uint32_t cpus;
+	uint64_t memory;
+	char cmdline[2048];
+	struct order_part root, kernel, initrd; /* stretches of the image */
+	uint64_t boot_ms;			/* from the start of QEMU to `ready` */
+	uint64_t time_ms;			/* wall clock of the whole */
+	uint64_t cpu_time_ms;
+	uint64_t disk, output, log;
+	int nice;
+};
+
+/* The message {"type": "build", ...}; NULL: OOM. */
+cJSON *order_to_json(const struct order *o);
+
+/* Checks every member. 0 or -EBADMSG with the member's name. */
+int order_from_json(const cJSON *msg, struct order *ret, struct err *e);
+
+#endif
