@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The guest's control lines: which may come, and when. */
 /*
- * The guest's control lines. The order in which they may come:
+ * The order in which they may come:
  *
  *	ready 1 | phase copy-in | phase build | exit N | phase copy-out | done
  *

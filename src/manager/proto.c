@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Frames of the manager protocol over a stream socket. */
 /*
- * Frames of the manager protocol over a stream socket.
- *
  *	 0               4       5               8
  *	+---------------+-------+---------------+----------------
  *	| payload bytes | type  | zero          | payload ...
