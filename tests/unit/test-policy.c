@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* net: addresses, names, and the decision about a connection. */
+/* net: addresses, names, the decision about a connection, synthetic addresses. */
 #include "unit.h"
 
 #include <errno.h>
 
 #include "net/own.h"
 #include "net/policy.h"
+#include "net/synth.h"
 
 static const struct {
 	const char *addr;
@@ -531,6 +532,43 @@ START_TEST(own)
 }
 END_TEST
 
+START_TEST(synthetic)
+{
+	struct net_synth *s = NULL;
+	struct net_addr a, b;
+	char name[32];
+
+	ck_assert_int_eq(net_synth_new(5, 4, &s), -EINVAL);
+	ck_assert_int_eq(net_synth_new(0xc6120100, 0xc613ffff, &s), 0);
+	for (unsigned i = 0; i < NET_SYNTH_NAMES_MAX; i++) {
+		(void)snprintf(name, sizeof(name), "n%u.example", i);
+		ck_assert_int_eq(net_synth_get(s, name, &a), 0);
+	}
+	ck_assert_int_eq(net_synth_get(s, "one.more", &a), -ENOSPC);
+	for (unsigned i = 0; i < NET_SYNTH_NAMES_MAX; i++) {
+		(void)snprintf(name, sizeof(name), "n%u.example", i);
+		ck_assert_int_eq(net_synth_get(s, name, &a), 0);
+		b = net_addr_ip4(0xc6120100 + i);
+		ck_assert_mem_eq(&a, &b, sizeof(a));
+		ck_assert_str_eq(net_synth_name(s, &a), name);
+	}
+	b = net_addr_ip4(0xc6120100 + NET_SYNTH_NAMES_MAX);
+	ck_assert_ptr_null(net_synth_name(s, &b));
+	ck_assert(net_synth_contains(s, &b));
+	b = net_addr_ip4(0xc61200ff);
+	ck_assert(!net_synth_contains(s, &b));
+	b = net_addr_ip4(0xc6140000);
+	ck_assert(!net_synth_contains(s, &b));
+	b.v6 = true;
+	ck_assert(!net_synth_contains(s, &b));
+	net_synth_free(s);
+	ck_assert_int_eq(net_synth_new(1, 1, &s), 0);
+	ck_assert_int_eq(net_synth_get(s, "a", &a), 0);
+	ck_assert_int_eq(net_synth_get(s, "b", &a), -ENOSPC);
+	net_synth_free(s);
+}
+END_TEST
+
 Suite *unit_suite(void)
 {
 	Suite *s = suite_create("policy");
@@ -544,5 +582,6 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, nonsense);
 	tcase_add_test(tc, texts);
 	tcase_add_test(tc, own);
+	tcase_add_test(tc, synthetic);
 	return s;
 }
