@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Each check of lint.py finds the fault that it is for: faults.py COMPILER..., TAP on stdout."""
 

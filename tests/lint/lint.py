@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Rules about the tree that no compiler checks: lint.py TOP CHECK [COMPILER ARGUMENT...].
 

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """clang-tidy over every C file that the build compiles: tidy.py BUILD-FOLDER."""
 

@@ -1,0 +1,75 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Builds that end their shell, their machine, or nothing at all, told apart."""
+
+import sys
+import time
+
+import case
+
+SYSRQ = "echo 1 > /proc/sys/kernel/sysrq\necho {} > /proc/sysrq-trigger\nsleep 120"
+
+
+class Breaks(case.Case):
+    def broken(self, build, *options):
+        """The machine breaks: exit 5, a reason, the console's last lines, the old workspace."""
+        self.write("ws/kept", "from before")
+        self.spec(f"echo before the end\nsync\nsleep 1\n{build}")
+        r = self.build(*options, expect=5)
+        self.assertEqual(self.report()["verdict"], "infrastructure")
+        self.assertTrue(self.report()["reason"])
+        self.assertEqual(self.read("ws/kept"), "from before")
+        return r
+
+    def test_kill_9_of_its_shell_is_a_failed_build(self):
+        self.spec("kill -9 $$")
+        r = self.build(expect=1)
+        self.assertEqual(self.report()["verdict"], "failed")
+        self.assertEqual(self.report()["build-exit-code"], 137)
+        self.assertIn("SIGKILL", r.err)
+
+    def test_reboot(self):
+        r = self.broken(SYSRQ.format("b"))
+        self.assertIn("before the end", self.log())
+        self.assertNotIn("exit status", r.err)
+
+    def test_power_off(self):
+        self.broken(SYSRQ.format("o"))
+
+    def test_panic_shows_the_console(self):
+        r = self.broken(SYSRQ.format("c"))
+        self.assertIn("anic", r.err)
+
+    def test_kill_of_everything_in_the_guest(self):
+        """Killing all processes of the guest ends the build, by whatever verdict but success."""
+        self.spec("kill -9 -1\nsleep 60")
+        r = self.contractor("build", "--limit", "time=2min", "spec.yaml")
+        self.assertIn(r.exit, (1, 3, 5), r)
+
+    def test_time_limit_ends_a_silent_build(self):
+        self.write("ws/kept", "from before")
+        self.spec("sleep 600")
+        start = time.monotonic()
+        r = self.build("--limit", "time=30s", expect=3)
+        self.assertLess(time.monotonic() - start, 45)
+        self.assertIn("limit of time", r.err)
+        report = self.report()
+        self.assertEqual((report["verdict"], report["limit"]), ("limit", "time"))
+        self.assertEqual(self.read("ws/kept"), "from before")
+
+    def test_boot_deadline(self):
+        self.spec("true")
+        start = time.monotonic()
+        r = self.build("--boot-deadline", "1s", expect=5)
+        self.assertLess(time.monotonic() - start, 15)
+        self.assertIn("boot", r.err)
+
+    def test_kernel_that_cannot_start_init(self):
+        self.image(cmdline=lambda c: c + " rdinit=/nonexistent init=/nonexistent root=/dev/none")
+        self.spec("true")
+        r = self.build("--boot-deadline", "60s", expect=5)
+        self.assertIn("onsole", r.err)
+
+
+if __name__ == "__main__":
+    sys.exit(case.main(__name__))
