@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The messages between relay and dialer. */
+/*
+ * All integers big endian; `form` says what the address field holds: 0 nothing, 4 or 6.
+ *
+ *   request  1 | phase:8 | proto:8 | form:8 | id:32 | port:16 | address:128 | name to the end
+ *   cancel   2 | 0:24 | id:32
+ *   reply    3 | code:8 | reason:8 | form:8 | id:32 | errno:16 | address:128 | rule:16 | class:8
+ */
+#include "dial.h"
+
+#include <errno.h>
+
+#define FIXED_LEN 26
+#define REPLY_LEN (FIXED_LEN + 3)
+
+static void put_u32(uint8_t *p, uint32_t v)
+{
+	for (int i = 3; i >= 0; i--, v >>= 8)
+		p[i] = (uint8_t)v;
+}
+
+static uint32_t get_u32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static void put_u16(uint8_t *p, uint16_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+static uint16_t get_u16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+size_t dial_encode(const struct dial_message *m, uint8_t out[DIAL_MESSAGE_MAX])
+{
+	static const struct net_addr none;
+	const struct dial_request *rq = &m->request;
+	const struct dial_reply *rp = &m->reply;
+	const struct net_addr *a = m->kind == DIAL_KIND_REPLY ? &rp->addr : &rq->addr;
+	size_t n = 0;
+
+	memset(out, 0, DIAL_MESSAGE_MAX);
+	out[0] = (uint8_t)m->kind;
+	out[3] = memcmp(a, &none, sizeof(none)) == 0 ? 0 : (a->v6 ? 6 : 4);
+	switch (m->kind) {
+	case DIAL_KIND_REQUEST:
+		n = strnlen(rq->name, sizeof(rq->name) - 1);
+		out[1] = (uint8_t)rq->phase;
+		out[2] = (uint8_t)rq->proto;
+		put_u32(out + 4, rq->id);
+		put_u16(out + 8, rq->port);
+		memcpy(out + 10, a->b, 16);
+		memcpy(out + FIXED_LEN, rq->name, n);
+		return FIXED_LEN + n;
+	case DIAL_KIND_CANCEL:
+		out[3] = 0;
+		put_u32(out + 4, rq->id);
+		return 8;
+	case DIAL_KIND_REPLY:
+		out[1] = (uint8_t)rp->code;
+		out[2] = (uint8_t)rp->decision.reason;
+		put_u32(out + 4, rp->id);
+		put_u16(out + 8, (uint16_t)rp->error);
+		memcpy(out + 10, a->b, 16);
+		put_u16(out + FIXED_LEN, (uint16_t)rp->decision.rule);
+		out[FIXED_LEN + 2] = (uint8_t)rp->decision.address;
+		return REPLY_LEN;
+	}
+	return 0;
+}
+
+static int get_address(const uint8_t *data, struct net_addr *ret)
+{
+	static const uint8_t zeros[16];
+	struct net_addr a = {.v6 = data[3] == 6};
+
+	if (data[3] != 0 && data[3] != 4 && data[3] != 6)
+		return -EBADMSG;
+	memcpy(a.b, data + 10, 16);
+	if (memcmp(a.b + (data[3] == 6 ? 16 : data[3]), zeros, data[3] == 6 ? 0 : 16U - data[3]))
+		return -EBADMSG;
+	*ret = a;
+	return 0;
+}
+
+static int decode_request(const uint8_t *data, size_t len, struct dial_request *ret)
+{
+	size_t n = len - FIXED_LEN;
+
+	if (len < FIXED_LEN || n >= sizeof(ret->name))
+		return -EBADMSG;
+	if ((data[1] != NET_PHASE_PREPARE && data[1] != NET_PHASE_BUILD) ||
+	    (data[2] != NET_PROTO_TCP && data[2] != NET_PROTO_UDP) || (data[3] == 0) != (n > 0) ||
+	    memchr(data + FIXED_LEN, 0, n))
+		return -EBADMSG;
+	ret->phase = data[1];
+	ret->proto = data[2];
+	ret->id = get_u32(data + 4);
+	ret->port = get_u16(data + 8);
+	memcpy(ret->name, data + FIXED_LEN, n);
+	return get_address(data, &ret->addr);
+}
+
+static int decode_reply(const uint8_t *data, size_t len, struct dial_reply *ret)
+{
+	uint16_t rule;
+
+	if (len != REPLY_LEN || data[1] >= DIAL_GONE || data[2] >= _NET_REASON_MAX ||
+	    data[FIXED_LEN + 2] >= _NET_ADDR_CLASS_MAX)
+		return -EBADMSG;
+	rule = get_u16(data + FIXED_LEN);
+	if (rule >= NET_RULES_MAX && rule != UINT16_MAX)
+		return -EBADMSG;
+	ret->code = data[1];
+	ret->id = get_u32(data + 4);
+	ret->error = get_u16(data + 8);
+	ret->decision.reason = data[2];
+	ret->decision.rule = rule == UINT16_MAX ? -1 : rule;
+	ret->decision.address = data[FIXED_LEN + 2];
+	return get_address(data, &ret->addr);
+}
+
+int dial_decode(const uint8_t *data, size_t len, struct dial_message *ret)
+{
+	struct dial_message m = {0};
+	int r = -EBADMSG;
+
+	if (len < 8)
+		return -EBADMSG;
+	m.kind = data[0];
+	if (m.kind == DIAL_KIND_REQUEST)
+		r = decode_request(data, len, &m.request);
+	else if (m.kind == DIAL_KIND_REPLY)
+		r = decode_reply(data, len, &m.reply);
+	else if (m.kind == DIAL_KIND_CANCEL && len == 8)
+		r = 0;
+	if (m.kind == DIAL_KIND_CANCEL)
+		m.request.id = get_u32(data + 4);
+	if (r == 0)
+		*ret = m;
+	return r;
+}
+
+const char *dial_code_text(enum dial_code c)
+{
+	switch (c) {
+	case DIAL_OK:
+		return "connected";
+	case DIAL_DENIED:
+		return "denied by the rules";
+	case DIAL_NO_NAME:
+		return "no such host";
+	case DIAL_NO_RESOLVER:
+		return "the name cannot be resolved now";
+	case DIAL_REFUSED:
+		return "connection refused";
+	case DIAL_UNREACHABLE:
+		return "host unreachable";
+	case DIAL_TIMEOUT:
+		return "no answer in time";
+	case DIAL_BUSY:
+		return "too many connections are being opened";
+	case DIAL_ERROR:
+		return "cannot connect";
+	case DIAL_CANCELLED:
+		return "given up";
+	case DIAL_GONE:
+		return "the dialer has ended";
+	case _DIAL_CODE_MAX:
+		break;
+	}
+	return "unknown";
+}
