@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <locale.h>
+#include <math.h>
 #include <stdbool.h>
 
 static bool is_digit(char c)
@@ -112,10 +114,25 @@ int parse_size(const char *s, uint64_t *ret)
 	if (*s == ' ' && s[1])
 		s++;
 	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
-		if (strcmp(s, units[i].name) == 0)
-			return decimal_scale(&d, units[i].unit, ret);
+		if (strcmp(s, units[i].name) != 0)
+			continue;
+		if (units[i].unit == 1 && d.frac)
+			return -EINVAL;
+		return decimal_scale(&d, units[i].unit, ret);
 	}
 	return -EINVAL;
+}
+
+int parse_rate(const char *s, uint64_t *ret)
+{
+	char size[NUM_TEXT_MAX];
+	size_t n = strlen(s);
+
+	if (n < 2 || n - 2 >= sizeof(size) || strcmp(s + n - 2, "/s") != 0)
+		return -EINVAL;
+	memcpy(size, s, n - 2);
+	size[n - 2] = '\0';
+	return parse_size(size, ret);
 }
 
 int parse_duration(const char *s, uint64_t *ret_ms)
@@ -166,6 +183,53 @@ int parse_duration(const char *s, uint64_t *ret_ms)
 	return 0;
 }
 
+/* Moves *s behind digits; how many there were. */
+static size_t skip_digits(const char **s)
+{
+	const char *start = *s;
+
+	while (is_digit(**s))
+		(*s)++;
+	return (size_t)(*s - start);
+}
+
+int parse_double(const char *s, double *ret)
+{
+	const char *p = s;
+	locale_t c_locale;
+	size_t digits;
+	double v;
+
+	if (*p == '-')
+		p++;
+	digits = skip_digits(&p);
+	if (*p == '.') {
+		p++;
+		digits += skip_digits(&p);
+	}
+	if (!digits)
+		return -EINVAL;
+	if (*p == 'e' || *p == 'E') {
+		p++;
+		if (*p == '+' || *p == '-')
+			p++;
+		if (!skip_digits(&p))
+			return -EINVAL;
+	}
+	if (*p)
+		return -EINVAL;
+	/* The grammar is checked above; only the correct rounding is left to the C library. */
+	c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+	if (!c_locale)
+		return -ENOMEM;
+	v = strtod_l(s, NULL, c_locale);
+	freelocale(c_locale);
+	if (!isfinite(v))
+		return -ERANGE;
+	*ret = v;
+	return 0;
+}
+
 char *format_size(uint64_t bytes, char out[NUM_TEXT_MAX])
 {
 	static const char *const names[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
@@ -198,5 +262,54 @@ char *format_duration(uint64_t ms, char out[NUM_TEXT_MAX])
 	else
 		(void)snprintf(out, NUM_TEXT_MAX, "%" PRIu64 " h %02" PRIu64 " min", s / 3600,
 			       s % 3600 / 60);
+	return out;
+}
+
+/* Reads "-d.ddde-xx", printed by any locale, into the digits (no point) and the exponent. */
+static int split_exponential(const char *text, char *digits)
+{
+	uint64_t exponent = 0;
+	size_t n = 0;
+
+	for (; *text != 'e'; text++) {
+		if (is_digit(*text))
+			digits[n++] = *text;
+	}
+	while (n > 1 && digits[n - 1] == '0')
+		n--;
+	digits[n] = '\0';
+	(void)parse_u64(text + 2, &exponent);
+	return text[1] == '-' ? -(int)exponent : (int)exponent;
+}
+
+char *format_double(double v, char out[NUM_TEXT_MAX])
+{
+	const char *minus = signbit(v) ? "-" : "";
+	char text[NUM_TEXT_MAX], digits[NUM_TEXT_MAX];
+	int exponent = 0, n;
+
+	for (int precision = 0; precision <= 16; precision++) {
+		char again[NUM_TEXT_MAX * 2];
+		double back = 0;
+
+		(void)snprintf(text, sizeof(text), "%.*e", precision, fabs(v));
+		exponent = split_exponential(text, digits);
+		(void)snprintf(again, sizeof(again), "%.1s.%se%d", digits, digits + 1, exponent);
+		if (parse_double(again, &back) == 0 && back == fabs(v))
+			break;
+	}
+	n = (int)strlen(digits);
+	if (exponent < -4 || exponent >= 16)
+		(void)snprintf(out, NUM_TEXT_MAX, "%s%.1s%s%se%+03d", minus, digits,
+			       n > 1 ? "." : "", digits + 1, exponent);
+	else if (exponent < 0)
+		(void)snprintf(out, NUM_TEXT_MAX, "%s0.%.*s%s", minus, -exponent - 1, "000",
+			       digits);
+	else if (n > exponent + 1)
+		(void)snprintf(out, NUM_TEXT_MAX, "%s%.*s.%s", minus, exponent + 1, digits,
+			       digits + exponent + 1);
+	else
+		(void)snprintf(out, NUM_TEXT_MAX, "%s%s%.*s.0", minus, digits, exponent + 1 - n,
+			       "0000000000000000");
 	return out;
 }
