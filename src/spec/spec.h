@@ -17,7 +17,11 @@ enum spec_isolation {
 	_SPEC_ISOLATION_MAX,
 };
 
-/* Hard limits; sizes in bytes, times in milliseconds. */
+/*
+ * Hard limits; sizes in bytes, times in milliseconds. The defaults serve an ordinary build:
+ * cpus as many as the caller may use but at most 4, cpu-time 2h (an hour on two of them), time 1h,
+ * memory 2GiB, disk 10GiB, output 2GiB, files 200000, log 100MiB.
+ */
 struct spec_limits {
 	uint32_t cpus;
 	uint64_t cpu_time_ms; /* of the whole worker */
@@ -27,6 +31,26 @@ struct spec_limits {
 	uint64_t output; /* size of what comes back */
 	uint64_t files;	 /* count of what comes back */
 	uint64_t log;
+};
+
+/* The same limits by number, for whoever treats them all alike (options, report, check). */
+enum spec_limit {
+	SPEC_LIMIT_CPUS,
+	SPEC_LIMIT_CPU_TIME,
+	SPEC_LIMIT_TIME,
+	SPEC_LIMIT_MEMORY,
+	SPEC_LIMIT_DISK,
+	SPEC_LIMIT_OUTPUT,
+	SPEC_LIMIT_FILES,
+	SPEC_LIMIT_LOG,
+	_SPEC_LIMIT_MAX,
+};
+
+enum spec_unit {
+	SPEC_UNIT_COUNT,
+	SPEC_UNIT_BYTES,
+	SPEC_UNIT_MS,
+	_SPEC_UNIT_MAX,
 };
 
 struct spec_network {
@@ -42,7 +66,11 @@ struct spec_env {
 	char *name, *value;
 };
 
-/* Owns all it points to; paths are as written: relative ones start at `dir`. */
+/*
+ * Owns all it points to; paths are as written: relative ones start at `dir` (spec_resolve). The
+ * workspace holds neither the spec nor the source nor the image, as far as their names tell: the
+ * folder that comes out of the worker takes its place.
+ */
 struct spec {
 	char *path; /* the spec file as it was named */
 	char *dir;  /* its folder, absolute */
@@ -56,15 +84,24 @@ struct spec {
 	struct spec_network network;
 	struct spec_env *env;
 	size_t n_env;
+	/*
+	 * JSON: numbers that a double would change (fractions, 16 digits and more) are raw items,
+	 * so print them, do not compute with them.
+	 */
 	cJSON *ansible; /* the untouched tree, or NULL */
 	cJSON *tree;	/* the whole document as dump prints it */
 };
 
 /*
- * Reads and checks the file. 0, or a negative errno with "file:line:column: what" in e. The caller
- * frees *ret with spec_free.
+ * Reads and checks the file. 0, or a negative errno with "file:line:column: what" in e: -EBADMSG
+ * for what is not acceptable YAML, -EINVAL for what is not a spec. The caller frees *ret with
+ * spec_free.
  */
 int spec_load(const char *path, struct spec **ret, struct err *e);
+
+/* The same of text in memory; `path` is for messages, `dir` (absolute) is where paths start. */
+int spec_parse(const char *path, const char *dir, const char *text, size_t len, struct spec **ret,
+	       struct err *e);
 
 /* Only reads and types the document (no check of keys), for dump of a tree under test. */
 int spec_load_tree(const char *path, cJSON **ret, struct err *e);
@@ -72,10 +109,30 @@ int spec_load_tree(const char *path, cJSON **ret, struct err *e);
 struct spec *spec_free(struct spec *s);
 CLEANUP_FUNC(spec_free, struct spec)
 
-/* Sets one limit from "name=value" text, as the option --limit has it. 0 or -EINVAL. */
-int spec_limit_set(struct spec_limits *l, const char *assignment, struct err *e);
+/*
+ * A path of the spec as an absolute one without ".", ".." and double slashes, by its text alone
+ * (links are not read); malloc'ed. NULL: OOM.
+ */
+char *spec_resolve(const char *dir, const char *path);
+
+/* "auto", "nested", "single". */
+const char *spec_isolation_name(enum spec_isolation i);
 
 /* The documented defaults. */
 struct spec_limits spec_limits_default(void);
+
+/* Sets one limit from "name=value" text, as the option --limit has it. 0 or -EINVAL. */
+int spec_limit_set(struct spec_limits *l, const char *assignment, struct err *e);
+
+/* The same from a name and a value. */
+int spec_limit_set_value(struct spec_limits *l, const char *name, const char *value, struct err *e);
+
+/* The limit of that name in the spec, or -ENOENT. */
+int spec_limit_find(const char *name);
+
+/* A limit's name in the spec ("cpu-time"), its unit, and its value. */
+const char *spec_limit_name(enum spec_limit i);
+enum spec_unit spec_limit_unit(enum spec_limit i);
+uint64_t spec_limit_get(const struct spec_limits *l, enum spec_limit i);
 
 #endif
