@@ -13,14 +13,19 @@ struct image_build {
 	const char *arch;	  /* Debian's name: amd64 */
 	const char *include;	  /* comma-separated packages, "" for none */
 	const char *mirror;	  /* NULL: mmdebstrap's own default */
-	const char *firmware_dir; /* where worker/init, worker/stub and worker/modules are */
-	uint64_t size;		  /* of the root file system in bytes */
+	const char *firmware_dir; /* where worker/init, stub, modules and fstab.* are */
+	uint64_t size;		  /* at most, of the root file system in bytes */
 	int log_fd;		  /* where the tools' output goes */
+	/* told what is done now, a phrase without a full stop; may be NULL */
+	void (*progress)(const char *what, void *user_data);
+	void *user_data;
 };
 
 /*
- * Builds into temporary names beside the output and renames at the end; a second build of the same
- * output waits for a lock, and nothing is left of an interrupted one. 0 or a negative errno.
+ * Builds into files without a name and gives them theirs at the end, the manifest last; a second
+ * build of the same output waits for a lock, and nothing is left of an interrupted one. The root
+ * file system is as small as its content allows. 0 or a negative errno; -ECHILD when a tool failed
+ * and its output says why.
  */
 int image_build(const struct image_build *b, struct err *e);
 

@@ -3,6 +3,7 @@
 #ifndef CONTRACTOR_IMAGE_MANIFEST_H
 #define CONTRACTOR_IMAGE_MANIFEST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -44,6 +45,6 @@ struct manifest *manifest_free(struct manifest *m);
 CLEANUP_FUNC(manifest_free, struct manifest)
 
 /* True if the package is installed in the image. */
-int manifest_has_package(const struct manifest *m, const char *name);
+bool manifest_has_package(const struct manifest *m, const char *name);
 
 #endif
