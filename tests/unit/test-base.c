@@ -25,7 +25,14 @@ START_TEST(u64)
 	ck_assert_int_eq(parse_u64("", &v), -EINVAL);
 	ck_assert_int_eq(parse_u64("-1", &v), -EINVAL);
 	ck_assert_int_eq(parse_u64("1 ", &v), -EINVAL);
+	ck_assert_int_eq(parse_u64("18446744073709551609999", &v), -ERANGE);
+	ck_assert_int_eq(parse_u64("/", &v), -EINVAL);
+	ck_assert_int_eq(parse_u64(":", &v), -EINVAL);
+	ck_assert_int_eq(parse_u64("1:", &v), -EINVAL);
+	ck_assert_int_eq(parse_u64("1/", &v), -EINVAL);
 	ck_assert_uint_eq(v, UINT64_MAX);
+	ck_assert_int_eq(parse_u64("0", &v), 0);
+	ck_assert_uint_eq(v, 0);
 }
 END_TEST
 
@@ -44,6 +51,36 @@ START_TEST(sizes)
 		{"2G", 0, 2 * GIB},
 		{"0.1 MB", 0, 100000},
 		{"16777216TiB", -ERANGE, 0},
+		{"16777215TiB", 0, 16777215 * (1024 * GIB)},
+		{"18446744073709551615", 0, UINT64_MAX},
+		{"18446744073709551616", -ERANGE, 0},
+		{"18446744073709551615kB", -ERANGE, 0},
+		{"3B", 0, 3},
+		{"3 B", 0, 3},
+		{"3KB", 0, 3000},
+		{"3k", 0, 3072},
+		{"3K", 0, 3072},
+		{"3kiB", 0, 3072},
+		{"3MB", 0, 3000000},
+		{"3MiB", 0, 3 * MIB},
+		{"3M", 0, 3 * MIB},
+		{"3GB", 0, 3000000000},
+		{"3TB", 0, 3000000000000},
+		{"3TiB", 0, 3072 * GIB},
+		{"3T", 0, 3072 * GIB},
+		{"1.0", 0, 1},
+		{"1.5", -EINVAL, 0},
+		{"1.5B", -EINVAL, 0},
+		{"0.0005kB", 0, 0},
+		{"0.123456789987654321GB", 0, 123456789},
+		{"1.x", -EINVAL, 0},
+		{"1. 5G", -EINVAL, 0},
+		{"1  G", -EINVAL, 0},
+		{" 1G", -EINVAL, 0},
+		{"1G ", -EINVAL, 0},
+		{"1GiBs", -EINVAL, 0},
+		{"G", -EINVAL, 0},
+		{"1e3", -EINVAL, 0},
 		{"1 ", -EINVAL, 0},
 		{"1Q", -EINVAL, 0},
 		{"1mb", -EINVAL, 0},
@@ -60,6 +97,88 @@ START_TEST(sizes)
 		uint64_t v = 0;
 
 		ck_assert_msg(parse_size(t[i].text, &v) == t[i].r && v == t[i].v, "%s", t[i].text);
+	}
+}
+END_TEST
+
+START_TEST(rates)
+{
+	static const struct {
+		const char *text;
+		int r;
+		uint64_t v;
+	} t[] = {
+		{"5MB/s", 0, 5000000},
+		{"1.5 KiB/s", 0, 1536},
+		{"7/s", 0, 7},
+		{"5MB", -EINVAL, 0},
+		{"/s", -EINVAL, 0},
+		{"s", -EINVAL, 0},
+		{"", -EINVAL, 0},
+		{"5Mbit/s", -EINVAL, 0},
+		{"5MB/min", -EINVAL, 0},
+		{"16777216TiB/s", -ERANGE, 0},
+		{"00000000000000000000000000000001/s", -EINVAL, 0},
+		{"0000000000000000000000000000001/s", 0, 1},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		uint64_t v = 0;
+
+		ck_assert_msg(parse_rate(t[i].text, &v) == t[i].r && v == t[i].v, "%s", t[i].text);
+	}
+}
+END_TEST
+
+START_TEST(doubles)
+{
+	static const struct {
+		const char *text;
+		int r;
+		const char *out;
+	} t[] = {
+		{"0", 0, "0.0"},
+		{"-0.0", 0, "-0.0"},
+		{"1", 0, "1.0"},
+		{"1.", 0, "1.0"},
+		{".5", 0, "0.5"},
+		{"-1.5e-3", 0, "-0.0015"},
+		{"1e+15", 0, "1000000000000000.0"},
+		{"1E16", 0, "1e+16"},
+		{"123456.789", 0, "123456.789"},
+		{"0.0001", 0, "0.0001"},
+		{"0.00001", 0, "1e-05"},
+		{"0.1", 0, "0.1"},
+		{"0.30000000000000004", 0, "0.30000000000000004"},
+		{"9007199254740993", 0, "9007199254740992.0"},
+		{"1.7976931348623157e308", 0, "1.7976931348623157e+308"},
+		{"5e-324", 0, "5e-324"},
+		{"1e-400", 0, "0.0"},
+		{"1e309", -ERANGE, ""},
+		{"-1e309", -ERANGE, ""},
+		{"", -EINVAL, ""},
+		{"-", -EINVAL, ""},
+		{".", -EINVAL, ""},
+		{"+1", -EINVAL, ""},
+		{"1e", -EINVAL, ""},
+		{"1e+", -EINVAL, ""},
+		{"1e-", -EINVAL, ""},
+		{"1 ", -EINVAL, ""},
+		{"1.5.", -EINVAL, ""},
+		{"0x1p3", -EINVAL, ""},
+		{"inf", -EINVAL, ""},
+		{"nan", -EINVAL, ""},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		char out[NUM_TEXT_MAX] = "";
+		double v = 0;
+		int r = parse_double(t[i].text, &v);
+
+		if (r == 0)
+			(void)format_double(v, out);
+		ck_assert_msg(r == t[i].r && strcmp(out, t[i].out) == 0, "%s: %d %s", t[i].text, r,
+			      out);
 	}
 }
 END_TEST
@@ -109,11 +228,14 @@ START_TEST(formats)
 	char out[NUM_TEXT_MAX];
 
 	ck_assert_str_eq(format_size(1023, out), "1023 B");
+	ck_assert_str_eq(format_size(0, out), "0 B");
+	ck_assert_str_eq(format_size(1024, out), "1 KiB");
 	ck_assert_str_eq(format_size(2 * GIB, out), "2 GiB");
 	ck_assert_str_eq(format_size(GIB + GIB / 2, out), "1.5 GiB");
 	ck_assert_str_eq(format_size(UINT64_MAX, out), "15.9 EiB");
 	ck_assert_str_eq(format_duration(350, out), "0.35 s");
 	ck_assert_str_eq(format_duration(12400, out), "12.4 s");
+	ck_assert_str_eq(format_duration(119999, out), "119.9 s");
 	ck_assert_str_eq(format_duration(185000, out), "3 min 05 s");
 	ck_assert_str_eq(format_duration(7620000, out), "2 h 07 min");
 }
@@ -296,6 +418,8 @@ Suite *unit_suite(void)
 
 	tcase_add_test(tc, u64);
 	tcase_add_test(tc, sizes);
+	tcase_add_test(tc, rates);
+	tcase_add_test(tc, doubles);
 	tcase_add_test(tc, durations);
 	tcase_add_test(tc, formats);
 	tcase_add_test(tc, buf_cap);
