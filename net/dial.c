@@ -82,7 +82,8 @@ static int get_address(const uint8_t *data, struct net_addr *ret)
 	if (data[3] != 0 && data[3] != 4 && data[3] != 6)
 		return -EBADMSG;
 	memcpy(a.b, data + 10, 16);
-	if (memcmp(a.b + (data[3] == 6 ? 16 : data[3]), zeros, data[3] == 6 ? 0 : 16U - data[3]))
+	if (memcmp(a.b + (data[3] == 6 ? 16 : data[3]), zeros, data[3] == 6 ? 0 : 16U - data[3]) !=
+	    0)
 		return -EBADMSG;
 	*ret = a;
 	return 0;

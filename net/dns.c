@@ -194,7 +194,7 @@ size_t dns_encode(const struct dns_query *q, const struct dns_answer *a, uint8_t
 	p = put_u16(p, FLAG_QR | (q->flags & (FLAG_OP | FLAG_RD | FLAG_CD)) | FLAG_RA |
 			       ((unsigned)rcode & 0xf));
 	p = put_u16(p, q->has_question);
-	p = put_u16(p, address);
+	p = put_u16(p, address ? 1 : 0);
 	p = put_u16(p, 0);
 	p = put_u16(p, q->edns);
 	if (q->has_question) {
