@@ -50,6 +50,13 @@ struct vm_desc {
 	uint64_t memory;    /* bytes */
 	const char *kernel; /* paths as QEMU will see them, or NULL for firmware boot */
 	const char *initrd;
+	/*
+	 * microvm has no timer but the local APIC's, which Linux can only set up when it knows the
+	 * TSC's frequency. kvm-clock tells it; under TCG it is measured against the PIT, which
+	 * fails on a busy host, and the boot then hangs without a word (half of them on two busy
+	 * cores). So under TCG the command line of a microvm needs "tsc_early_khz=N tsc=reliable",
+	 * N being the frequency of the host's own TSC, which the guest sees: 30 boots of 30.
+	 */
 	const char *cmdline;
 	struct vm_disk disks[VM_DISKS_MAX];
 	size_t n_disks;
