@@ -286,17 +286,16 @@ char *format_double(double v, char out[NUM_TEXT_MAX])
 {
 	const char *minus = signbit(v) ? "-" : "";
 	char text[NUM_TEXT_MAX], digits[NUM_TEXT_MAX];
+	double back = NAN;
 	int exponent = 0, n;
 
-	for (int precision = 0; precision <= 16; precision++) {
+	for (int precision = 0; precision <= 16 && back != fabs(v); precision++) {
 		char again[NUM_TEXT_MAX * 2];
-		double back = 0;
 
 		(void)snprintf(text, sizeof(text), "%.*e", precision, fabs(v));
 		exponent = split_exponential(text, digits);
 		(void)snprintf(again, sizeof(again), "%.1s.%se%d", digits, digits + 1, exponent);
-		if (parse_double(again, &back) == 0 && back == fabs(v))
-			break;
+		(void)parse_double(again, &back);
 	}
 	n = (int)strlen(digits);
 	if (exponent < -4 || exponent >= 16)

@@ -19,71 +19,49 @@
  */
 static const struct limit {
 	const char *name;
+	size_t offset; /* in struct spec_limits, of an uint64_t */
 	enum spec_unit unit;
 	uint64_t min, max;
 	uint64_t standard;
 } limits[_SPEC_LIMIT_MAX] = {
-	[SPEC_LIMIT_CPUS] = {"cpus", SPEC_UNIT_COUNT, 1, 255, DEFAULT_CPUS_MAX},
-	[SPEC_LIMIT_CPU_TIME] = {"cpu-time", SPEC_UNIT_MS, 1000, 3650 * DAY_MS, 120 * MINUTE_MS},
-	[SPEC_LIMIT_TIME] = {"time", SPEC_UNIT_MS, 1000, 365 * DAY_MS, 60 * MINUTE_MS},
-	[SPEC_LIMIT_MEMORY] = {"memory", SPEC_UNIT_BYTES, 64 * MIB, 64 * TIB, 2 * GIB},
-	[SPEC_LIMIT_DISK] = {"disk", SPEC_UNIT_BYTES, 16 * MIB, 16 * TIB, 10 * GIB},
-	[SPEC_LIMIT_OUTPUT] = {"output", SPEC_UNIT_BYTES, 64 * KIB, 16 * TIB, 2 * GIB},
-	[SPEC_LIMIT_FILES] = {"files", SPEC_UNIT_COUNT, 1, 1000000000, 200000},
-	[SPEC_LIMIT_LOG] = {"log", SPEC_UNIT_BYTES, 4 * KIB, TIB, 100 * MIB},
+	[SPEC_LIMIT_CPUS] = {"cpus", offsetof(struct spec_limits, cpus), SPEC_UNIT_COUNT, 1, 255,
+			     DEFAULT_CPUS_MAX},
+	[SPEC_LIMIT_CPU_TIME] = {"cpu-time", offsetof(struct spec_limits, cpu_time_ms),
+				 SPEC_UNIT_MS, 1000, 3650 * DAY_MS, 120 * MINUTE_MS},
+	[SPEC_LIMIT_TIME] = {"time", offsetof(struct spec_limits, time_ms), SPEC_UNIT_MS, 1000,
+			     365 * DAY_MS, 60 * MINUTE_MS},
+	[SPEC_LIMIT_MEMORY] = {"memory", offsetof(struct spec_limits, memory), SPEC_UNIT_BYTES,
+			       64 * MIB, 64 * TIB, 2 * GIB},
+	[SPEC_LIMIT_DISK] = {"disk", offsetof(struct spec_limits, disk), SPEC_UNIT_BYTES, 16 * MIB,
+			     16 * TIB, 10 * GIB},
+	[SPEC_LIMIT_OUTPUT] = {"output", offsetof(struct spec_limits, output), SPEC_UNIT_BYTES,
+			       64 * KIB, 16 * TIB, 2 * GIB},
+	[SPEC_LIMIT_FILES] = {"files", offsetof(struct spec_limits, files), SPEC_UNIT_COUNT, 1,
+			      1000000000, 200000},
+	[SPEC_LIMIT_LOG] = {"log", offsetof(struct spec_limits, log), SPEC_UNIT_BYTES, 4 * KIB, TIB,
+			    100 * MIB},
 };
 
-static uint32_t usable_cpus(void)
+/* At most DEFAULT_CPUS_MAX, also where there are more than a cpu_set_t holds (EINVAL: none set). */
+static uint64_t default_cpus(void)
 {
 	cpu_set_t set;
+	int n;
 
-	if (sched_getaffinity(0, sizeof(set), &set) < 0)
-		return 1;
-	return (uint32_t)MAX(CPU_COUNT(&set), 1);
+	CPU_ZERO(&set);
+	(void)sched_getaffinity(0, sizeof(set), &set);
+	n = CPU_COUNT(&set);
+	return (uint64_t)(n - 1) < DEFAULT_CPUS_MAX ? (uint64_t)n : DEFAULT_CPUS_MAX;
 }
 
-static void limit_put(struct spec_limits *l, enum spec_limit i, uint64_t v)
+static uint64_t *slot(struct spec_limits *l, enum spec_limit i)
 {
-	switch (i) {
-	case SPEC_LIMIT_CPUS:
-		l->cpus = (uint32_t)v;
-		break;
-	case SPEC_LIMIT_CPU_TIME:
-		l->cpu_time_ms = v;
-		break;
-	case SPEC_LIMIT_TIME:
-		l->time_ms = v;
-		break;
-	case SPEC_LIMIT_MEMORY:
-		l->memory = v;
-		break;
-	case SPEC_LIMIT_DISK:
-		l->disk = v;
-		break;
-	case SPEC_LIMIT_OUTPUT:
-		l->output = v;
-		break;
-	case SPEC_LIMIT_FILES:
-		l->files = v;
-		break;
-	case SPEC_LIMIT_LOG:
-		l->log = v;
-		break;
-	case _SPEC_LIMIT_MAX:
-		break;
-	}
+	return (uint64_t *)((char *)l + limits[i].offset);
 }
 
 uint64_t spec_limit_get(const struct spec_limits *l, enum spec_limit i)
 {
-	const uint64_t values[_SPEC_LIMIT_MAX] = {
-		[SPEC_LIMIT_CPUS] = l->cpus,	[SPEC_LIMIT_CPU_TIME] = l->cpu_time_ms,
-		[SPEC_LIMIT_TIME] = l->time_ms, [SPEC_LIMIT_MEMORY] = l->memory,
-		[SPEC_LIMIT_DISK] = l->disk,	[SPEC_LIMIT_OUTPUT] = l->output,
-		[SPEC_LIMIT_FILES] = l->files,	[SPEC_LIMIT_LOG] = l->log,
-	};
-
-	return values[i];
+	return *(const uint64_t *)((const char *)l + limits[i].offset);
 }
 
 int spec_limit_find(const char *name)
@@ -110,53 +88,27 @@ struct spec_limits spec_limits_default(void)
 	struct spec_limits l = {0};
 
 	for (enum spec_limit i = 0; i < _SPEC_LIMIT_MAX; i++)
-		limit_put(&l, i, limits[i].standard);
-	l.cpus = MIN(usable_cpus(), (uint32_t)DEFAULT_CPUS_MAX);
+		*slot(&l, i) = limits[i].standard;
+	l.cpus = default_cpus();
 	return l;
 }
 
-static int fail_unit(const struct limit *limit, const char *value, struct err *e)
+static char *format_count(uint64_t v, char out[NUM_TEXT_MAX])
 {
-	static const char *const hints[_SPEC_UNIT_MAX] = {
-		[SPEC_UNIT_COUNT] = "a whole number",
-		[SPEC_UNIT_BYTES] = "a size such as 500MB or 2GiB",
-		[SPEC_UNIT_MS] = "a duration such as 90s, 10min or 2h",
-	};
-	char shown[64];
-
-	return err_set(e, -EINVAL, "%s: \"%s\" is not %s", limit->name,
-		       text_escape_line(value, strlen(value), shown, sizeof(shown)),
-		       hints[limit->unit]);
-}
-
-static const char *format_unit(enum spec_unit unit, uint64_t v, char out[NUM_TEXT_MAX])
-{
-	switch (unit) {
-	case SPEC_UNIT_BYTES:
-		return format_size(v, out);
-	case SPEC_UNIT_MS:
-		return format_duration(v, out);
-	case SPEC_UNIT_COUNT:
-	case _SPEC_UNIT_MAX:
-		break;
-	}
 	(void)snprintf(out, NUM_TEXT_MAX, "%llu", (unsigned long long)v);
 	return out;
 }
 
-static int parse_unit(enum spec_unit unit, const char *value, uint64_t *ret)
-{
-	switch (unit) {
-	case SPEC_UNIT_BYTES:
-		return parse_size(value, ret);
-	case SPEC_UNIT_MS:
-		return parse_duration(value, ret);
-	case SPEC_UNIT_COUNT:
-	case _SPEC_UNIT_MAX:
-		break;
-	}
-	return parse_u64(value, ret);
-}
+/* How a unit is read, printed, and explained. */
+static const struct unit {
+	int (*parse)(const char *text, uint64_t *ret);
+	char *(*format)(uint64_t v, char out[NUM_TEXT_MAX]);
+	const char *words;
+} units[_SPEC_UNIT_MAX] = {
+	[SPEC_UNIT_COUNT] = {parse_u64, format_count, "a whole number"},
+	[SPEC_UNIT_BYTES] = {parse_size, format_size, "a size such as 500MB or 2GiB"},
+	[SPEC_UNIT_MS] = {parse_duration, format_duration, "a duration such as 90s, 10min or 2h"},
+};
 
 static int fail_name(const char *name, struct err *e)
 {
@@ -178,22 +130,25 @@ static int fail_name(const char *name, struct err *e)
 
 int spec_limit_set_value(struct spec_limits *l, const char *name, const char *value, struct err *e)
 {
-	char low[NUM_TEXT_MAX], high[NUM_TEXT_MAX];
+	char low[NUM_TEXT_MAX], high[NUM_TEXT_MAX], shown[64];
 	int i = spec_limit_find(name), r;
 	const struct limit *limit;
+	const struct unit *unit;
 	uint64_t v = 0;
 
 	if (i < 0)
 		return fail_name(name, e);
 	limit = &limits[i];
-	r = parse_unit(limit->unit, value, &v);
+	unit = &units[limit->unit];
+	r = unit->parse(value, &v);
 	if (r == -EINVAL)
-		return fail_unit(limit, value, e);
+		return err_set(e, -EINVAL, "%s: \"%s\" is not %s", name,
+			       text_escape_line(value, strlen(value), shown, sizeof(shown)),
+			       unit->words);
 	if (r < 0 || v < limit->min || v > limit->max)
-		return err_set(e, -EINVAL, "%s: must be from %s to %s", limit->name,
-			       format_unit(limit->unit, limit->min, low),
-			       format_unit(limit->unit, limit->max, high));
-	limit_put(l, (enum spec_limit)i, v);
+		return err_set(e, -EINVAL, "%s: must be from %s to %s", name,
+			       unit->format(limit->min, low), unit->format(limit->max, high));
+	*slot(l, (enum spec_limit)i) = v;
 	return 0;
 }
 

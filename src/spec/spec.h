@@ -23,7 +23,7 @@ enum spec_isolation {
  * memory 2GiB, disk 10GiB, output 2GiB, files 200000, log 100MiB.
  */
 struct spec_limits {
-	uint32_t cpus;
+	uint64_t cpus;
 	uint64_t cpu_time_ms; /* of the whole worker */
 	uint64_t time_ms;     /* wall clock of the build, boot and copies included */
 	uint64_t memory;

@@ -47,6 +47,10 @@ static const struct {
 	{"1.0e3", SCALAR_STR, ""},
 	{"1.0e+3", SCALAR_FLOAT, "1000.0"},
 	{"1.0e+", SCALAR_STR, ""},
+	{"1.0E+3", SCALAR_FLOAT, "1000.0"},
+	{"1.0ex", SCALAR_STR, ""},
+	{"0xabC", SCALAR_INT, "2748"},
+	{"1:30.5x", SCALAR_STR, ""},
 	{".5e-1", SCALAR_FLOAT, "0.05"},
 	{"-.5", SCALAR_STR, ""},
 	{"._5", SCALAR_STR, ""},
@@ -109,6 +113,10 @@ START_TEST(scalar_refused)
 	ck_assert_int_eq(scalar_int(digits, &json, &e), 0);
 	ck_assert_uint_eq(strlen(json), 1231); /* 16^1022 */
 	free(json);
+	memset(digits, '9', 400);
+	memcpy(digits + 400, ":1.0", 5);
+	ck_assert_int_eq(scalar_float(digits, &json, &e), -EINVAL);
+	ck_assert_str_eq(e.text, "is out of range");
 	ck_assert_int_eq(scalar_int("1.5", &json, &e), -EINVAL);
 	ck_assert_int_eq(scalar_float("x", &json, &e), -EINVAL);
 	ck_assert_int_eq(scalar_float("--1", &json, &e), -EINVAL);
