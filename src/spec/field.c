@@ -88,7 +88,8 @@ int field_read_all(struct reader *r, const struct node *map, const char *what,
 
 		if (!value && fields[i].required)
 			return field_fail(r, map, "%s has no key \"%s\"", what, fields[i].name);
-		if (!value)
+		/* nothing behind an optional key: what a user leaves who comments its value out */
+		if (!value || (value->type == NODE_NULL && !fields[i].required))
 			continue;
 		r->key = fields[i].name;
 		rc = fields[i].read(r, value);

@@ -25,8 +25,8 @@ struct field {
 
 /*
  * Reads a mapping by its table: r->key is set and the function called for each pair; an unknown
- * key, a missing one, or another type than a mapping is an error. `what` names the whole in
- * messages. 0 or a negative errno.
+ * key, a missing one, or another type than a mapping is an error; an optional one that is null is
+ * as good as not there. `what` names the whole in messages. 0 or a negative errno.
  */
 int field_read_all(struct reader *r, const struct node *map, const char *what,
 		   const struct field *fields, size_t n);

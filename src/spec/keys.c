@@ -46,8 +46,6 @@ static int read_build(struct reader *r, const struct node *v)
 
 static int read_ansible(struct reader *r, const struct node *v)
 {
-	if (v->type == NODE_NULL)
-		return 0;
 	if (v->type != NODE_SEQ)
 		return field_fail_type(r, v, "a playbook: a list of plays");
 	r->spec->ansible = node_json(v);
@@ -94,6 +92,8 @@ static int read_limits(struct reader *r, const struct node *v)
 			(void)spec_limit_set_value(&r->spec->limits, key->text, "", &why);
 			return field_fail(r, key, "%s", why.text);
 		}
+		if (value->type == NODE_NULL)
+			continue;
 		r->key = key->text;
 		rc = field_word(r, value, "a number or text with a unit", &word);
 		if (rc < 0)

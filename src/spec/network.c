@@ -121,8 +121,6 @@ static int read_allow(struct reader *r, const struct node *v)
 {
 	struct spec_network *n = &r->spec->network;
 
-	if (v->type == NODE_NULL)
-		return 0;
 	if (v->type != NODE_SEQ)
 		return field_fail_type(r, v, "a list of rules");
 	if (v->n > NET_RULES_MAX)

@@ -7,6 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	_cleanup_free_ char *s = malloc(size + 1);
 	char text[NUM_TEXT_MAX];
+	double d, again;
 	uint64_t v;
 
 	if (!s)
@@ -19,6 +20,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (parse_size(s, &v) == 0 && strlen(format_size(v, text)) >= NUM_TEXT_MAX)
 		abort();
 	if (parse_duration(s, &v) == 0 && strlen(format_duration(v, text)) >= NUM_TEXT_MAX)
+		abort();
+	if (parse_rate(s, &v) == 0 && !strstr(s, "/s"))
+		abort();
+	if (parse_double(s, &d) == 0 &&
+	    (parse_double(format_double(d, text), &again) < 0 || again != d))
 		abort();
 	return 0;
 }

@@ -12,6 +12,7 @@ import glob
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -231,6 +232,24 @@ def accepted(tmp):
     check_same("9996 nodes by alias", "aliases.yaml", tmp)
 
 
+def manual(tmp):
+    """The manual names every key that the parser knows, and its examples are specs."""
+    top = os.path.join(FOLDER, "..", "..", "..")
+    with open(os.path.join(top, "man", "contractor-spec.5.scd"), encoding="utf-8") as f:
+        text = f.read()
+    keys = set()
+    for name in ("keys.c", "limits.c", "network.c"):
+        with open(os.path.join(top, "src", "spec", name), encoding="utf-8") as f:
+            keys |= set(re.findall(r'\{"([a-z-]+)", (?:read_|network_|offsetof)', f.read()))
+    missing = sorted(k for k in keys if f"*{k}*" not in text)
+    ok(len(keys) >= 28 and not missing, f"{len(keys)} keys are in the manual", missing)
+    examples = re.findall(r"^```\n(.*?)^```$", text, re.M | re.S)
+    for i, example in enumerate(examples):
+        check_same(f"example {i + 1} of the manual",
+                   put(tmp, f"manual{i}.yaml", example.encode()), tmp)
+    ok(len(examples) >= 4, "the manual has examples", len(examples))
+
+
 def usage():
     for args, status in (([], 2), (["a", "b"], 2), (["--nonsense"], 2), (["--help"], 0)):
         p = subprocess.run([DUMP] + args, capture_output=True, text=True)
@@ -247,6 +266,7 @@ def main():
         scalars(tmp)
         hostile(tmp)
         accepted(tmp)
+        manual(tmp)
         usage()
     print(f"1..{len(results)}")
     sys.exit(0 if all(results) else 1)
