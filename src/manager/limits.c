@@ -10,6 +10,11 @@ bool limits_over(const struct order *o, const struct limits_sample *s, struct li
 		{"log", o->log, s->log},
 	};
 
+	if (s->disk >= o->disk_full_at) {
+		*ret = (struct limits_hit){"disk", o->disk, MAX(s->disk, o->disk)};
+		return true;
+	}
+
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
 		if (all[i].used > all[i].granted) {
 			*ret = all[i];

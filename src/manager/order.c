@@ -25,6 +25,7 @@ static const struct {
 	NUMBER("time-ms", time_ms, 1, INT64_MAX),
 	NUMBER("cpu-time-ms", cpu_time_ms, 1, INT64_MAX),
 	NUMBER("disk", disk, 1, INT64_MAX),
+	NUMBER("disk-full-at", disk_full_at, 1, INT64_MAX),
 	NUMBER("output", output, 1, INT64_MAX),
 	NUMBER("log", log, 0, INT64_MAX),
 #undef NUMBER

@@ -23,6 +23,7 @@ struct order {
 	uint64_t time_ms;			/* wall clock of the whole */
 	uint64_t cpu_time_ms;
 	uint64_t disk, output, log;
+	uint64_t disk_full_at; /* allocated bytes of the scratch file that mean: it was full */
 	int nice;
 };
 

@@ -115,6 +115,7 @@ static const struct order sample_order = {
 	.time_ms = 2,
 	.cpu_time_ms = 3,
 	.disk = 4,
+	.disk_full_at = 4,
 	.output = 5,
 	.log = 6,
 	.nice = -3,
@@ -218,6 +219,9 @@ START_TEST(limits)
 	ck_assert_str_eq(hit.name, "cpu-time");
 	ck_assert_uint_eq(hit.granted, 3);
 	ck_assert_uint_eq(hit.used, 4);
+	s.disk = 4;
+	ck_assert(limits_over(&sample_order, &s, &hit));
+	ck_assert_str_eq(hit.name, "disk");
 	limits_peak(&peak, &s);
 	ck_assert_uint_eq(peak.log, 9);
 	ck_assert_uint_eq(peak.cpu_ms, 4);

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The state of one run, shared by the files that make it up; nobody else includes this. */
+#ifndef CONTRACTOR_MANAGER_RUN_STATE_H
+#define CONTRACTOR_MANAGER_RUN_STATE_H
+
+#include <time.h>
+
+#include "ctl.h"
+#include "limits.h"
+#include "proto.h"
+#include "run.h"
+
+#define RUN_QMP_DEADLINE_MS  10000
+#define RUN_STOP_DEADLINE_MS 10000
+#define RUN_SEND_DEADLINE_MS 10000
+#define RUN_POLL_MS	     250
+
+enum stage {
+	STAGE_ORDER, /* waits for the order */
+	STAGE_BOOT,  /* QEMU runs, the guest has said nothing */
+	STAGE_GUEST, /* the guest talks */
+	STAGE_STOP,  /* QEMU was told to quit */
+	STAGE_END,   /* the end message is queued */
+};
+
+struct run {
+	struct loop *loop;
+	struct proto_conn *conn;
+	struct run_files files;
+	struct order order;
+	enum stage stage;
+	struct vm *vm;
+	struct ctl_state ctl;
+	bool go;	    /* the CLI has said that the input is complete */
+	uint64_t input_end; /* where it ends on the disk */
+	bool polling;
+	int ctl_fd, log_fd;
+	struct buf ctl_in;
+	struct loop_source *ctl_source, *log_source, *deadline, *poll, *wall;
+	uint64_t started_ms, sampled_ms;
+	struct limits_sample now, peak;
+	/* the end, fixed by the first cause */
+	const char *outcome;
+	struct limits_hit hit;
+	char reason[ERR_TEXT_MAX];
+	clockid_t cpu_clock;
+};
+
+/* Milliseconds since the run began. */
+uint64_t run_now(const struct run *r);
+
+/* A control message {"type": type}; NULL: OOM, which proto_send_json takes. */
+cJSON *run_message(const char *type);
+
+/* Ends the run for the first cause given; later ones are its consequences. */
+void run_finish(struct run *r, const char *outcome, const char *fmt, ...) _printf_(3, 4);
+void run_finish_limit(struct run *r, const struct limits_hit *hit);
+
+/* run-vm.c: starts QEMU by the order. 0 or a negative errno. */
+int run_start_vm(struct run *r, struct err *e);
+
+/* run-vm.c: the poll timer; counters, limits, the sample for the report. */
+void run_poll(struct loop_source *s, void *user_data);
+
+/* run-vm.c: the members of a sample, into a message. */
+void run_add_sample(cJSON *j, const struct limits_sample *s);
+
+/* run-guest.c: the two ports' callbacks. */
+void run_on_ctl(struct loop_source *s, uint32_t events, void *user_data);
+void run_on_log(struct loop_source *s, uint32_t events, void *user_data);
+
+/* run-guest.c: the CLI has taken all that was queued; the guest's log may go on. */
+void run_on_drained(void *user_data);
+
+/*
+ * run-guest.c: passes on what the guest has written to its log: one chunk, or (all) until nothing
+ * is left. False when the run ended by it, over the log limit.
+ */
+bool run_drain_log(struct run *r, bool all);
+
+/* run-guest.c: tells the worker to go, once it is ready and the input disk is complete. */
+void run_send_go(struct run *r);
+
+/* run.c: tells the CLI where the worker is. */
+void run_say_phase(struct run *r, const char *name);
+
+#endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The run's QEMU: what it is given, what its events mean, and what it has used. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/child.h"
+#include "base/io.h"
+#include "qmp/commands.h"
+#include "run-state.h"
+#include "vm/tsc.h"
+
+#define SAMPLE_MS 1000
+
+void run_add_sample(cJSON *j, const struct limits_sample *s)
+{
+	(void)json_add_u64(j, "at-ms", s->at_ms);
+	(void)json_add_u64(j, "cpu-ms", s->cpu_ms);
+	(void)json_add_u64(j, "memory", s->memory);
+	(void)json_add_u64(j, "disk", s->disk);
+	(void)json_add_u64(j, "output", s->output);
+	(void)json_add_u64(j, "log", s->log);
+	(void)json_add_u64(j, "read", s->read);
+	(void)json_add_u64(j, "written", s->written);
+}
+
+static uint64_t cpu_ms(const struct run *r)
+{
+	struct timespec ts;
+
+	if (clock_gettime(r->cpu_clock, &ts) < 0)
+		return r->now.cpu_ms; /* QEMU is gone: its last figure stands */
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static uint64_t allocated(int fd, uint64_t otherwise)
+{
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : otherwise;
+}
+
+static uint64_t resident(pid_t pid, uint64_t otherwise)
+{
+	_cleanup_buf_ struct buf b = {0};
+	char path[64];
+	const char *line;
+	uint64_t kib = 0;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	if (io_read_file(AT_FDCWD, path, 64 * KIB, &b, NULL) < 0)
+		return otherwise;
+	line = strstr(buf_str(&b), "VmRSS:");
+	if (!line)
+		return otherwise;
+	for (line += 6; *line == ' ' || *line == '\t'; line++)
+		;
+	for (; *line >= '0' && *line <= '9'; line++)
+		kib = kib * 10 + (uint64_t)(*line - '0');
+	return kib * KIB;
+}
+
+static void take_sample(struct run *r)
+{
+	r->now.at_ms = run_now(r);
+	r->now.cpu_ms = cpu_ms(r);
+	r->now.memory = resident(vm_pid(r->vm), r->now.memory);
+	r->now.disk = allocated(r->files.scratch, r->now.disk);
+	r->now.output = allocated(r->files.output, r->now.output);
+	limits_peak(&r->peak, &r->now);
+}
+
+static void on_stats(int code, const struct qmp_blockstats *stats, const struct err *e,
+		     void *user_data)
+{
+	struct run *r = user_data;
+	uint64_t rd = 0, wr = 0;
+
+	if (code == -ECANCELED)
+		return;
+	r->polling = false;
+	if (r->stage == STAGE_STOP || r->stage == STAGE_END)
+		return;
+	if (code < 0) {
+		run_finish(r, "broken", "QEMU does not answer: %s", e->text);
+		return;
+	}
+	for (size_t i = 0; i < stats->n; i++) {
+		rd += stats->nodes[i].rd_bytes;
+		wr += stats->nodes[i].wr_bytes;
+	}
+	r->now.read = rd;
+	r->now.written = wr;
+}
+
+void run_poll(struct loop_source *s, void *user_data)
+{
+	struct run *r = user_data;
+	struct limits_hit hit;
+	cJSON *j;
+
+	take_sample(r);
+	if (limits_over(&r->order, &r->now, &hit)) {
+		run_finish_limit(r, &hit);
+		return;
+	}
+	if (r->now.at_ms - r->sampled_ms >= SAMPLE_MS) {
+		r->sampled_ms = r->now.at_ms;
+		j = run_message("sample");
+		if (j)
+			run_add_sample(j, &r->now);
+		(void)proto_send_json(r->conn, j);
+	}
+	if (!r->polling && r->stage != STAGE_STOP &&
+	    qmp_query_blockstats(vm_qmp(r->vm), RUN_QMP_DEADLINE_MS, on_stats, r) == 0)
+		r->polling = true;
+}
+
+static void on_vm_event(const char *name, const cJSON *data, void *user_data)
+{
+	struct run *r = user_data;
+	const char *reason = json_str(data, "reason");
+	const char *phase = ctl_phase_name(r->ctl.phase);
+
+	if (r->stage == STAGE_STOP || r->stage == STAGE_END)
+		return;
+	if (strcmp(name, "GUEST_PANICKED") == 0) {
+		run_finish(r, "broken", "the worker's kernel panicked in phase %s", phase);
+	} else if (strcmp(name, "SHUTDOWN") == 0 || strcmp(name, "RESET") == 0) {
+		const struct buf *c = vm_console(r->vm);
+		bool panic = c->len && memmem(c->data, c->len, "Kernel panic", 12);
+
+		(void)run_drain_log(r, true);
+		if (panic)
+			run_finish(r, "broken", "the worker's kernel panicked in phase %s", phase);
+		else if (reason && strcmp(reason, "guest-reset") == 0)
+			run_finish(r, "broken", "the worker rebooted in phase %s", phase);
+		else
+			run_finish(r, "broken", "the worker powered off in phase %s (%s)", phase,
+				   reason ? reason : "no reason given");
+	} else if (strcmp(name, "BLOCK_IO_ERROR") == 0) {
+		bool nospace = json_bool_or(data, "nospace", false);
+		const char *node = json_str(data, "node-name");
+
+		run_finish(r, "broken",
+			   nospace ? "no space left on the host for the worker's %s disk"
+				   : "the host could not read or write the worker's %s disk",
+			   node ? node : "?");
+	}
+}
+
+static void on_vm_exited(int status, void *user_data)
+{
+	struct run *r = user_data;
+	struct limits_hit hit = {"cpu-time", r->order.cpu_time_ms, r->now.cpu_ms};
+	char text[64];
+
+	if (r->stage == STAGE_STOP) {
+		if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+			run_finish(r, "done", "%s", "");
+		else
+			run_finish(r, "broken", "QEMU ended badly after the build: %s",
+				   child_status_text(status, text, sizeof(text)));
+		return;
+	}
+	(void)run_drain_log(r, true);
+	/* RLIMIT_CPU kills between two polls: the poll's figure is then one poll short */
+	if (WIFSIGNALED(status) && r->now.cpu_ms + 4 * RUN_POLL_MS * r->order.cpus >= hit.granted) {
+		hit.used = MAX(hit.used, hit.granted);
+		run_finish_limit(r, &hit);
+		return;
+	}
+	run_finish(r, "broken", "QEMU died in phase %s: %s", ctl_phase_name(r->ctl.phase),
+		   child_status_text(status, text, sizeof(text)));
+}
+
+/* A stream socket pair: ours, non-blocking, watched; the other end for QEMU. */
+static int make_port(struct run *r, loop_fd_fn fn, int *ret_ours, int *ret_qemu,
+		     struct loop_source **ret_source)
+{
+	int fds[2], n;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+		return -errno;
+	*ret_ours = fds[0];
+	*ret_qemu = fds[1];
+	n = io_set_nonblock(fds[0], 1);
+	return n < 0 ? n : loop_add_fd(r->loop, fds[0], EPOLLIN, fn, r, ret_source);
+}
+
+static void describe(const struct run *r, int ctl_qemu, int log_qemu, enum vm_accel accel,
+		     char *cmdline, size_t size, struct vm_start *s)
+{
+	const struct order *o = &r->order;
+	struct vm_desc *d = &s->desc;
+
+	*s = (struct vm_start){
+		.kernel = {r->files.image, o->kernel.offset, o->kernel.size},
+		.initrd = {r->files.image, o->initrd.offset, o->initrd.size},
+		.cpu_time_ms = o->cpu_time_ms,
+		.file_size = MAX(o->disk, o->output),
+		.nice = o->nice,
+		.qmp_deadline_ms = RUN_QMP_DEADLINE_MS,
+	};
+	/* what an emulated microvm needs to find its timer: see vm.h */
+	(void)snprintf(cmdline, size, "%s", o->cmdline);
+	if (o->machine == VM_MACHINE_MICROVM && accel == VM_ACCEL_TCG)
+		(void)snprintf(cmdline, size, "%s tsc_early_khz=%" PRIu64 " tsc=reliable",
+			       o->cmdline, vm_tsc_khz());
+	*d = (struct vm_desc){
+		.arch = o->arch,
+		.machine = o->machine,
+		.accel = accel,
+		.cpus = o->cpus,
+		.memory = o->memory,
+		.cmdline = cmdline,
+		.console_fd = -1,
+		.qmp_fd = -1,
+		.tap_fd = -1,
+	};
+	d->disks[d->n_disks++] =
+		(struct vm_disk){"root", r->files.image, true, o->root.offset, o->root.size};
+	d->disks[d->n_disks++] = (struct vm_disk){"input", r->files.input, true, 0, 0};
+	d->disks[d->n_disks++] = (struct vm_disk){"output", r->files.output, false, 0, o->output};
+	d->disks[d->n_disks++] = (struct vm_disk){"scratch", r->files.scratch, false, 0, o->disk};
+	d->ports[d->n_ports++] = (struct vm_port){"contractor.ctl", ctl_qemu};
+	d->ports[d->n_ports++] = (struct vm_port){"contractor.log", log_qemu};
+}
+
+int run_start_vm(struct run *r, struct err *e)
+{
+	const struct vm_callbacks cb = {.event = on_vm_event,
+					.exited = on_vm_exited,
+					.user_data = r};
+	_cleanup_close_ int ctl_qemu = -1, log_qemu = -1;
+	enum vm_accel accel = VM_ACCEL_TCG;
+	char why[256] = "", cmdline[sizeof(r->order.cmdline) + 64];
+	struct vm_start s;
+	cJSON *note;
+	int n;
+
+	if (!r->order.force_tcg)
+		accel = vm_probe_accel(r->order.arch, why, sizeof(why));
+	n = make_port(r, run_on_ctl, &r->ctl_fd, &ctl_qemu, &r->ctl_source);
+	if (n == 0)
+		n = make_port(r, run_on_log, &r->log_fd, &log_qemu, &r->log_source);
+	if (n < 0)
+		return err_errno(e, n, "cannot make the worker's ports");
+	describe(r, ctl_qemu, log_qemu, accel, cmdline, sizeof(cmdline), &s);
+	n = vm_start(r->loop, &s, &cb, &r->vm, e);
+	if (n < 0)
+		return n;
+	if (clock_getcpuclockid(vm_pid(r->vm), &r->cpu_clock) != 0)
+		return err_set(e, -EIO, "cannot read QEMU's CPU time");
+	note = run_message("accelerator");
+	if (note) {
+		(void)cJSON_AddStringToObject(note, "name", accel == VM_ACCEL_KVM ? "kvm" : "tcg");
+		(void)cJSON_AddStringToObject(note, "why", why);
+	}
+	return proto_send_json(r->conn, note);
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The run of one build: the conversation with the command line, deadlines and the end. */
+/*
+ * What the CLI says and hears:
+ *
+ *	manager: hello               version and program
+ *	CLI:     build {...}         the order (order.h); QEMU starts
+ *	manager: accelerator {name, why}
+ *	manager: phase {name, at-ms} boot, ready, copy-in, build, copy-out, done
+ *	CLI:     go {input}          the input disk is complete, and ends at this byte
+ *	manager: LOG frames          build output
+ *	manager: exit {code}         of the build commands
+ *	manager: sample {...}        once a second
+ *	manager: CONSOLE frame       the console's last bytes, when the worker broke
+ *	manager: end {outcome, ...}  done, limit or broken; then the manager ends
+ *	CLI:     cancel              at any time: no end message comes
+ *
+ * Every wait has a deadline: the order, the boot, the whole, each QMP command, and the stop.
+ */
+#include <errno.h>
+#include <stdarg.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "run-state.h"
+
+#define ORDER_DEADLINE_MS 30000
+
+uint64_t run_now(const struct run *r)
+{
+	return io_now_ms() - r->started_ms;
+}
+
+cJSON *run_message(const char *type)
+{
+	cJSON *j = cJSON_CreateObject();
+
+	if (j && !cJSON_AddStringToObject(j, "type", type))
+		j = json_free(j);
+	return j;
+}
+
+void run_say_phase(struct run *r, const char *name)
+{
+	cJSON *j = run_message("phase");
+
+	if (j &&
+	    (!cJSON_AddStringToObject(j, "name", name) || json_add_u64(j, "at-ms", run_now(r)) < 0))
+		j = json_free(j);
+	(void)proto_send_json(r->conn, j);
+}
+
+/* The last message; what is queued is flushed by run_serve. */
+static void send_end(struct run *r)
+{
+	cJSON *j = run_message("end"), *peak;
+
+	r->stage = STAGE_END;
+	if (j) {
+		(void)cJSON_AddStringToObject(j, "outcome", r->outcome);
+		(void)cJSON_AddStringToObject(j, "reason", r->reason);
+		(void)cJSON_AddStringToObject(j, "phase", ctl_phase_name(r->ctl.phase));
+		if (r->ctl.has_exit)
+			(void)json_add_u64(j, "exit", (uint64_t)r->ctl.exit_code);
+		if (r->hit.name) {
+			(void)cJSON_AddStringToObject(j, "limit", r->hit.name);
+			(void)json_add_u64(j, "granted", r->hit.granted);
+			(void)json_add_u64(j, "used", r->hit.used);
+		}
+		(void)json_add_u64(j, "at-ms", run_now(r));
+		peak = cJSON_AddObjectToObject(j, "peak");
+		if (peak)
+			run_add_sample(peak, &r->peak);
+	}
+	if (strcmp(r->outcome, "broken") == 0 && r->vm && vm_console(r->vm)->len > 0)
+		(void)proto_send(r->conn, PROTO_CONSOLE, vm_console(r->vm)->data,
+				 vm_console(r->vm)->len);
+	(void)proto_send_json(r->conn, j);
+	loop_quit(r->loop, 0);
+}
+
+/* Ends the run for the first cause given; later ones are its consequences. */
+void run_finish(struct run *r, const char *outcome, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (r->stage == STAGE_END)
+		return;
+	if (!r->outcome) {
+		r->outcome = outcome;
+		va_start(ap, fmt);
+		(void)vsnprintf(r->reason, sizeof(r->reason), fmt, ap);
+		va_end(ap);
+	}
+	send_end(r);
+}
+
+void run_finish_limit(struct run *r, const struct limits_hit *hit)
+{
+	if (r->outcome)
+		return;
+	r->hit = *hit;
+	run_finish(r, "limit", "the build is over its limit of %s", hit->name);
+}
+
+static void on_wall(struct loop_source *s, void *user_data)
+{
+	struct run *r = user_data;
+
+	(void)run_drain_log(r, true);
+	run_finish_limit(r, &(struct limits_hit){"time", r->order.time_ms, run_now(r)});
+}
+
+static void on_deadline(struct loop_source *s, void *user_data)
+{
+	struct run *r = user_data;
+	char text[NUM_TEXT_MAX];
+
+	switch (r->stage) {
+	case STAGE_ORDER:
+		run_finish(r, "broken", "no order came from the command line within 30 s");
+		return;
+	case STAGE_BOOT:
+		run_finish(r, "broken",
+			   "the worker did not get ready within the boot deadline of %s",
+			   format_duration(r->order.boot_ms, text));
+		return;
+	case STAGE_STOP:
+		/* the guest is done and its output is on the disk: SIGKILL ends QEMU as well */
+		run_finish(r, "done", "QEMU did not quit and was killed");
+		return;
+	case STAGE_GUEST:
+	case STAGE_END:
+		return;
+	}
+}
+
+static void take_order(struct run *r, const cJSON *msg)
+{
+	struct err e = ERR_INIT;
+	int n;
+
+	if (r->stage != STAGE_ORDER) {
+		run_finish(r, "broken", "a second order");
+		return;
+	}
+	n = order_from_json(msg, &r->order, &e);
+	if (n == 0) {
+		r->stage = STAGE_BOOT;
+		run_say_phase(r, "boot");
+		n = run_start_vm(r, &e);
+	}
+	if (n == 0)
+		n = loop_timer_set(r->deadline, r->order.boot_ms, 0);
+	if (n == 0)
+		n = loop_timer_set(r->wall, r->order.time_ms, 0);
+	if (n == 0)
+		n = loop_timer_set(r->poll, RUN_POLL_MS, RUN_POLL_MS);
+	if (n < 0)
+		run_finish(r, "broken", "cannot start the worker: %s",
+			   e.text[0] ? e.text : strerror(-n));
+}
+
+static void on_frame(const struct proto_frame *f, void *user_data)
+{
+	struct run *r = user_data;
+	_cleanup_(json_free_p) cJSON *msg = NULL;
+	struct err e = ERR_INIT;
+	const char *type;
+
+	if (f->type != PROTO_CONTROL || json_parse(f->data, f->len, &msg, &e) < 0) {
+		run_finish(r, "broken", "the command line sent what is no control message: %s",
+			   e.text);
+		return;
+	}
+	type = json_str(msg, "type");
+	if (type && strcmp(type, "build") == 0) {
+		take_order(r, msg);
+	} else if (type && strcmp(type, "go") == 0) {
+		r->go = true;
+		r->input_end = json_u64_or(msg, "input", 0);
+		run_send_go(r);
+	} else if (type && strcmp(type, "cancel") == 0) {
+		loop_quit(r->loop, 0);
+	} else {
+		run_finish(r, "broken", "the command line sent an unknown control message");
+	}
+}
+
+static void on_closed(int code, const struct err *e, void *user_data)
+{
+	struct run *r = user_data;
+
+	log_debug("the command line is gone: %s", e->text);
+	r->stage = STAGE_END;
+	loop_quit(r->loop, 0);
+}
+
+static int run_init(struct run *r, int consume_control)
+{
+	const struct proto_callbacks cb = {.frame = on_frame,
+					   .closed = on_closed,
+					   .drained = run_on_drained,
+					   .user_data = r};
+	cJSON *hello = run_message("hello");
+	int n = loop_new(&r->loop);
+
+	if (n < 0) {
+		(void)close(consume_control);
+		cJSON_Delete(hello);
+		return n;
+	}
+	n = proto_conn_new(r->loop, consume_control, &cb, &r->conn);
+	if (n == 0)
+		n = loop_add_timer(r->loop, on_deadline, r, &r->deadline);
+	if (n == 0)
+		n = loop_add_timer(r->loop, on_wall, r, &r->wall);
+	if (n == 0)
+		n = loop_add_timer(r->loop, run_poll, r, &r->poll);
+	if (n == 0)
+		n = loop_timer_set(r->deadline, ORDER_DEADLINE_MS, 0);
+	if (n < 0) {
+		cJSON_Delete(hello);
+		return n;
+	}
+	if (hello) {
+		(void)json_add_u64(hello, "version", PROTO_VERSION);
+		(void)cJSON_AddStringToObject(hello, "program", CONTRACTOR_VERSION);
+	}
+	return proto_send_json(r->conn, hello);
+}
+
+static void run_done(struct run *r)
+{
+	r->vm = vm_free(r->vm);
+	r->conn = proto_conn_free(r->conn);
+	r->loop = loop_free(r->loop);
+	fd_close(&r->ctl_fd);
+	fd_close(&r->log_fd);
+	buf_done(&r->ctl_in);
+}
+
+int run_serve(int consume_control, const struct run_files *files, struct err *e)
+{
+	struct run r = {
+		.files = *files,
+		.ctl_fd = -1,
+		.log_fd = -1,
+		.ctl_in.cap = 64 * KIB,
+		.started_ms = io_now_ms(),
+	};
+	int n = run_init(&r, consume_control);
+
+	if (n == 0)
+		n = loop_run(r.loop);
+	if (n >= 0 && r.outcome)
+		n = proto_flush(r.conn, RUN_SEND_DEADLINE_MS);
+	run_done(&r);
+	return n < 0 ? err_errno(e, n, "the run") : 0;
+}
