@@ -203,7 +203,7 @@ static int read_sources(int root, struct manifest *m, struct err *e)
 			url += 1 + strspn(url + 1, " ");
 		n = url ? strcspn(url, " ") : 0;
 		for (size_t i = 0; i < m->n_repositories; i++)
-			known |= strlen(m->repositories[i]) == n &&
+			known |= n > 0 && strlen(m->repositories[i]) == n &&
 				 strncmp(m->repositories[i], url, n) == 0;
 		if (n > 0 && !known && add_name(&m->repositories, &m->n_repositories, url, n) < 0)
 			return err_oom(e);

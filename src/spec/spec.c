@@ -98,7 +98,7 @@ int spec_load_tree(const char *path, cJSON **ret, struct err *e)
 
 	if (r == 0)
 		r = doc_parse(path, buf_str(&text), text.len, &doc, e);
-	if (r != 0)
+	if (r < 0)
 		return r;
 	tree = node_json(doc->root);
 	if (!tree)
