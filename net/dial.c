@@ -38,15 +38,15 @@ static uint16_t get_u16(const uint8_t *p)
 
 size_t dial_encode(const struct dial_message *m, uint8_t out[DIAL_MESSAGE_MAX])
 {
-	static const struct net_addr none;
 	const struct dial_request *rq = &m->request;
 	const struct dial_reply *rp = &m->reply;
 	const struct net_addr *a = m->kind == DIAL_KIND_REPLY ? &rp->addr : &rq->addr;
+	bool has_addr = m->kind == DIAL_KIND_REPLY ? rp->has_addr : !rq->name[0];
 	size_t n = 0;
 
 	memset(out, 0, DIAL_MESSAGE_MAX);
 	out[0] = (uint8_t)m->kind;
-	out[3] = memcmp(a, &none, sizeof(none)) == 0 ? 0 : (a->v6 ? 6 : 4);
+	out[3] = !has_addr ? 0 : (a->v6 ? 6 : 4);
 	switch (m->kind) {
 	case DIAL_KIND_REQUEST:
 		n = strnlen(rq->name, sizeof(rq->name) - 1);
@@ -54,7 +54,7 @@ size_t dial_encode(const struct dial_message *m, uint8_t out[DIAL_MESSAGE_MAX])
 		out[2] = (uint8_t)rq->proto;
 		put_u32(out + 4, rq->id);
 		put_u16(out + 8, rq->port);
-		memcpy(out + 10, a->b, 16);
+		memcpy(out + 10, a->b, has_addr ? 16 : 0);
 		memcpy(out + FIXED_LEN, rq->name, n);
 		return FIXED_LEN + n;
 	case DIAL_KIND_CANCEL:
@@ -66,7 +66,7 @@ size_t dial_encode(const struct dial_message *m, uint8_t out[DIAL_MESSAGE_MAX])
 		out[2] = (uint8_t)rp->decision.reason;
 		put_u32(out + 4, rp->id);
 		put_u16(out + 8, (uint16_t)rp->error);
-		memcpy(out + 10, a->b, 16);
+		memcpy(out + 10, a->b, has_addr ? 16 : 0);
 		put_u16(out + FIXED_LEN, (uint16_t)rp->decision.rule);
 		out[FIXED_LEN + 2] = (uint8_t)rp->decision.address;
 		return REPLY_LEN;
@@ -123,6 +123,7 @@ static int decode_reply(const uint8_t *data, size_t len, struct dial_reply *ret)
 	ret->decision.reason = data[2];
 	ret->decision.rule = rule == UINT16_MAX ? -1 : rule;
 	ret->decision.address = data[FIXED_LEN + 2];
+	ret->has_addr = data[3] != 0;
 	return get_address(data, &ret->addr);
 }
 

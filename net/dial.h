@@ -35,7 +35,8 @@ struct dial_reply {
 	enum dial_code code;
 	int error;		      /* positive errno, 0 if none says more than the code */
 	struct net_decision decision; /* with DIAL_DENIED */
-	struct net_addr addr;	      /* connected to, or refused; zero if there was none */
+	bool has_addr;
+	struct net_addr addr; /* connected to, or refused */
 };
 
 /* One message is one packet. `cancel` has an id alone; each request gets one reply, also then. */

@@ -171,6 +171,7 @@ static void note_failure(struct job *j, const struct net_addr *a, int error)
 		return;
 	j->reply.code = code;
 	j->reply.error = error;
+	j->reply.has_addr = true;
 	j->reply.addr = *a;
 }
 
@@ -179,6 +180,7 @@ static void job_connected(struct job *j, const struct net_addr *a, int consume_f
 	j->fd = consume_fd;
 	j->reply.code = DIAL_OK;
 	j->reply.error = 0;
+	j->reply.has_addr = true;
 	j->reply.addr = *a;
 	job_reply(j);
 }
@@ -279,6 +281,7 @@ static void job_addresses(struct job *j, const struct net_addr *addrs, size_t n)
 			j->addrs[j->n_addrs++] = net_addr_unmap(&addrs[i]);
 		} else if (j->reply.decision.reason == NET_ALLOWED) {
 			j->reply.decision = d;
+			j->reply.has_addr = true;
 			j->reply.addr = addrs[i];
 		}
 	}
@@ -287,6 +290,7 @@ static void job_addresses(struct job *j, const struct net_addr *addrs, size_t n)
 		return;
 	}
 	j->reply.decision = (struct net_decision){.rule = -1};
+	j->reply.has_addr = false;
 	j->reply.addr = (struct net_addr){0};
 	j->state = JOB_CONNECTING;
 	job_continue(j);

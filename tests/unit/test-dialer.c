@@ -48,6 +48,7 @@ START_TEST(messages)
 				  .reply = {.id = 7,
 					    .code = DIAL_DENIED,
 					    .error = 111,
+					    .has_addr = true,
 					    .decision = {NET_DENIED_ADDRESS, 3, NET_ADDR_PRIVATE}}};
 	ck_assert_int_eq(net_addr_parse("fd00::1", &m.reply.addr), 0);
 	n = dial_encode(&m, data);

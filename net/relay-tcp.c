@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* TCP through the relay: accept, dial, copy both ways, half-close, reset. */
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "base/io.h"
+#include "relay-private.h"
+
+#define ACCEPT_BATCH 64
+#define COPY_ROUNDS  4 /* buffers that one direction may move before others have their turn */
+
+/* One direction: from side `from` to the other one. */
+struct half {
+	uint8_t *rest; /* read but not yet taken by the other side; NULL: nothing */
+	size_t rest_off, rest_len;
+	bool eof;	/* `from` has ended */
+	bool shut;	/* and the other side has been told */
+	bool throttled; /* waits for the bucket */
+};
+
+/* Side METER_UP is the worker's, where bytes upward come from; METER_DOWN is the server's. */
+struct side {
+	struct relay_conn *conn;
+	int fd;
+	struct loop_source *source; /* NULL: nothing to wait for but a hang-up that was seen */
+	uint32_t events;
+};
+
+struct relay_conn {
+	struct relay *relay;
+	struct relay_conn *next, *prev;
+	struct target target;
+	bool dialing;
+	uint32_t dial_id;
+	uint64_t active_ms; /* last byte, or the start of the dial */
+	struct side sides[_METER_DIR_MAX];
+	struct half halves[_METER_DIR_MAX]; /* halves[d] goes from sides[d] to sides[!d] */
+};
+
+static void link_last(struct relay_conn *c)
+{
+	struct relay *r = c->relay;
+
+	c->next = NULL;
+	c->prev = r->conns_last;
+	if (r->conns_last)
+		r->conns_last->next = c;
+	else
+		r->conns = c;
+	r->conns_last = c;
+}
+
+static void unlink_conn(struct relay_conn *c)
+{
+	struct relay *r = c->relay;
+
+	if (c->prev)
+		c->prev->next = c->next;
+	else
+		r->conns = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	else
+		r->conns_last = c->prev;
+}
+
+static void set_accepting(struct relay *r, bool on)
+{
+	if (r->accept_muted == !on)
+		return;
+	r->accept_muted = !on;
+	if (r->tcp && !r->over)
+		(void)loop_fd_events(r->tcp, on ? EPOLLIN : 0);
+}
+
+/* Closes with RST, so that the other end knows at once. */
+static void reset_fd(int *fd)
+{
+	struct linger now = {.l_onoff = 1, .l_linger = 0};
+
+	if (*fd >= 0)
+		(void)setsockopt(*fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	fd_close(fd);
+}
+
+static void conn_free(struct relay_conn *c, bool reset)
+{
+	struct relay *r = c->relay;
+
+	if (c->dialing)
+		r->config.dialer->cancel(r->config.dialer, c->dial_id);
+	for (int d = 0; d < _METER_DIR_MAX; d++) {
+		c->sides[d].source = loop_remove(c->sides[d].source);
+		if (reset)
+			reset_fd(&c->sides[d].fd);
+		fd_close(&c->sides[d].fd);
+		free(c->halves[d].rest);
+	}
+	unlink_conn(c);
+	r->stats.connections--;
+	set_accepting(r, true);
+	free(c);
+}
+
+static void on_side(struct loop_source *s, uint32_t events, void *user_data);
+
+/* Waits on a side for what its two directions need now. 0 or a negative errno. */
+static int update_side(struct relay_conn *c, enum meter_dir d)
+{
+	const struct half *from = &c->halves[d], *to = &c->halves[!d];
+	struct side *s = &c->sides[d];
+	uint32_t events = 0;
+
+	if (!from->eof && !from->rest && !from->throttled && !c->dialing)
+		events |= EPOLLIN;
+	if (to->rest)
+		events |= EPOLLOUT;
+	if (s->source && events == s->events)
+		return 0;
+	s->events = events;
+	if (s->source)
+		return loop_fd_events(s->source, events);
+	return loop_add_fd(c->relay->loop, s->fd, events, on_side, s, &s->source);
+}
+
+/* Offers the rest again. 1: all gone, 0: not yet, or a negative errno. */
+static int flush_rest(struct half *h, int to)
+{
+	while (h->rest) {
+		ssize_t n = send(to, h->rest + h->rest_off, h->rest_len - h->rest_off,
+				 MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+		h->rest_off += (size_t)n;
+		if (h->rest_off == h->rest_len) {
+			free(h->rest);
+			*h = (struct half){.eof = h->eof};
+		}
+	}
+	return 1;
+}
+
+/* Sends what was read; what does not fit is kept. 1: all gone, 0: kept, or a negative errno. */
+static int pass_on(struct half *h, int to, const uint8_t *data, size_t len)
+{
+	ssize_t n = send(to, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		return -errno;
+	if (n < 0)
+		n = 0;
+	if ((size_t)n == len)
+		return 1;
+	h->rest_len = len - (size_t)n;
+	h->rest_off = 0;
+	h->rest = malloc(h->rest_len);
+	if (!h->rest)
+		return -ENOMEM;
+	memcpy(h->rest, data + n, h->rest_len);
+	return 0;
+}
+
+/* The total is used up: is there more to pass? 1: the end of the stream, 0: not now, or -EDQUOT. */
+static int beyond_total(int from)
+{
+	char byte;
+	ssize_t n = recv(from, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n == 0)
+		return 1;
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	return -EDQUOT;
+}
+
+/* Reads one buffer's worth. The count, 0 at the end, -EAGAIN (later), or a negative errno. */
+static ssize_t read_some(struct relay_conn *c, enum meter_dir d)
+{
+	struct relay *r = c->relay;
+	size_t allowed = meter_allow(&r->meter, d, sizeof(r->buffer), io_now_ms());
+	ssize_t n;
+
+	if (allowed == 0 && meter_left(&r->meter) == 0) {
+		int rc = beyond_total(c->sides[d].fd);
+
+		return rc == 1 ? 0 : (rc == 0 ? -EAGAIN : rc);
+	}
+	if (allowed == 0) {
+		c->halves[d].throttled = true;
+		relay_wait_refill(r);
+		return -EAGAIN;
+	}
+	n = recv(c->sides[d].fd, r->buffer, allowed, MSG_DONTWAIT);
+	if (n < 0)
+		return errno == EINTR ? -EAGAIN : -errno;
+	if (n > 0)
+		relay_count(r, &c->target, d, (size_t)n);
+	return n;
+}
+
+/* Moves what can be moved in one direction. 0 or a negative errno: the connection is at its end. */
+static int run_half(struct relay_conn *c, enum meter_dir d)
+{
+	struct half *h = &c->halves[d];
+	int to = c->sides[!d].fd, r = flush_rest(h, to);
+
+	for (int i = 0; i < COPY_ROUNDS && r == 1 && !h->eof && !h->throttled; i++) {
+		ssize_t n = read_some(c, d);
+
+		if (n == -EAGAIN)
+			break;
+		if (n < 0)
+			return (int)n;
+		c->active_ms = io_now_ms();
+		if (n == 0)
+			h->eof = true;
+		else
+			r = pass_on(h, to, c->relay->buffer, (size_t)n);
+	}
+	if (r < 0)
+		return r;
+	if (h->eof && !h->rest && !h->shut) {
+		h->shut = true;
+		if (shutdown(to, SHUT_WR) < 0 && errno != ENOTCONN)
+			return -errno;
+	}
+	return 0;
+}
+
+/* Runs both directions and waits for more, or ends the connection. False: it is gone. */
+static bool run(struct relay_conn *c)
+{
+	struct relay *r = c->relay;
+	int rc = run_half(c, METER_UP);
+
+	if (rc == 0)
+		rc = run_half(c, METER_DOWN);
+	if (rc == 0 && c->halves[METER_UP].shut && c->halves[METER_DOWN].shut) {
+		conn_free(c, false);
+		return false;
+	}
+	if (rc == 0)
+		rc = update_side(c, METER_UP);
+	if (rc == 0)
+		rc = update_side(c, METER_DOWN);
+	if (rc == 0)
+		return true;
+	conn_free(c, true);
+	if (rc == -EDQUOT)
+		relay_over(r);
+	return false;
+}
+
+static void on_side(struct loop_source *src, uint32_t events, void *user_data)
+{
+	struct side *s = user_data;
+	struct relay_conn *c = s->conn;
+	const struct half *from = &c->halves[s - c->sides];
+
+	if (c->dialing) { /* nothing was waited for: the worker has hung up */
+		conn_free(c, true);
+		return;
+	}
+	/* what came before a reset is still read below; nothing more can come, or go there */
+	if (events & EPOLLERR && from->eof && !from->rest) {
+		conn_free(c, true);
+		return;
+	}
+	if (s->events == 0) {
+		/* both ways are closed on this side, and there is nothing to do here until the
+		 * other side moves: epoll would go on about it */
+		s->source = loop_remove(s->source);
+		return;
+	}
+	(void)run(c);
+}
+
+static void on_dialed(const struct dial_reply *reply, int consume_fd, void *user_data)
+{
+	struct relay_conn *c = user_data;
+	struct relay *r = c->relay;
+	int on = 1;
+
+	c->dialing = false;
+	c->active_ms = io_now_ms();
+	c->sides[METER_DOWN].fd = consume_fd;
+	if (reply->code != DIAL_OK) {
+		enum relay_event_type type =
+			reply->code == DIAL_DENIED ? RELAY_DENIED : RELAY_FAILED;
+
+		relay_tell(r, type, &c->target, type == RELAY_DENIED ? &reply->decision : NULL,
+			   reply);
+		conn_free(c, true);
+		return;
+	}
+	(void)setsockopt(consume_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	relay_tell(r, RELAY_OPENED, &c->target, NULL, reply);
+	(void)run(c);
+}
+
+/* Decides about an accepted connection and has it dialled, or resets it. */
+static void take(struct relay *r, int *fd)
+{
+	struct sockaddr_storage dst;
+	struct relay_conn *c;
+	struct net_decision d;
+	struct target t;
+	int on = 1;
+
+	if (r->config.ops->tcp_destination(*fd, &dst, r->config.ops_data) < 0) {
+		reset_fd(fd);
+		return;
+	}
+	d = relay_target(r, NET_PROTO_TCP, &dst, &t);
+	if (d.reason != NET_ALLOWED) {
+		reset_fd(fd);
+		relay_tell(r, RELAY_DENIED, &t, &d, NULL);
+		return;
+	}
+	c = calloc(1, sizeof(*c));
+	if (!c) {
+		reset_fd(fd);
+		return;
+	}
+	(void)setsockopt(*fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	c->relay = r;
+	c->target = t;
+	c->active_ms = io_now_ms();
+	c->sides[METER_UP] = (struct side){.conn = c, .fd = take_fd(fd)};
+	c->sides[METER_DOWN] = (struct side){.conn = c, .fd = -1};
+	link_last(c);
+	r->stats.connections++;
+	if (relay_dial(r, &c->target, on_dialed, c, &c->dial_id) < 0) {
+		conn_free(c, true);
+		return;
+	}
+	c->dialing = true;
+	if (update_side(c, METER_UP) < 0)
+		conn_free(c, true);
+}
+
+void relay_tcp_accept(struct loop_source *s, uint32_t events, void *user_data)
+{
+	struct relay *r = user_data;
+
+	for (int i = 0; i < ACCEPT_BATCH && !r->over; i++) {
+		_cleanup_close_ int fd = -1;
+
+		if (r->stats.connections >= r->config.connections) {
+			set_accepting(r, false); /* the rest waits in the kernel's queue */
+			return;
+		}
+		fd = accept4(r->config.tcp_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd >= 0)
+			take(r, &fd);
+		else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			set_accepting(r, false); /* until a connection ends, or the next second */
+		if (fd < 0 && errno != ECONNABORTED)
+			return;
+	}
+}
+
+/* Each that waited has its turn and goes to the end of the list, so that none is always first. */
+void relay_tcp_refill(struct relay *r)
+{
+	size_t n = r->stats.connections;
+	struct relay_conn *c = r->conns;
+
+	while (c && n-- > 0) {
+		struct relay_conn *next = c->next;
+		bool waited = c->halves[METER_UP].throttled || c->halves[METER_DOWN].throttled;
+
+		c->halves[METER_UP].throttled = c->halves[METER_DOWN].throttled = false;
+		if (waited && run(c)) {
+			unlink_conn(c);
+			link_last(c);
+		}
+		c = next;
+	}
+}
+
+void relay_tcp_deadlines(struct relay *r, uint64_t now)
+{
+	struct dial_reply late = {.code = DIAL_TIMEOUT, .error = ETIMEDOUT};
+	struct relay_conn *next;
+
+	set_accepting(r, r->stats.connections < r->config.connections);
+	for (struct relay_conn *c = r->conns; c; c = next) {
+		uint64_t limit = c->dialing ? r->config.connect_ms : r->config.idle_ms;
+
+		next = c->next;
+		if (now < c->active_ms + limit)
+			continue;
+		if (c->dialing)
+			relay_tell(r, RELAY_FAILED, &c->target, NULL, &late);
+		conn_free(c, true);
+	}
+}
+
+void relay_tcp_phase(struct relay *r)
+{
+	struct relay_conn *next;
+
+	for (struct relay_conn *c = r->conns; c; c = next) {
+		struct net_decision d = relay_decide(r, &c->target);
+
+		next = c->next;
+		if (d.reason == NET_ALLOWED)
+			continue;
+		relay_tell(r, c->dialing ? RELAY_DENIED : RELAY_ENDED, &c->target, &d, NULL);
+		conn_free(c, true);
+	}
+}
+
+void relay_tcp_reset_all(struct relay *r)
+{
+	while (r->conns)
+		conn_free(r->conns, true);
+}
