@@ -30,7 +30,7 @@ need_packages() {
 # To build Contractor and to run a build with it.
 need_to_build_and_run() {
 	need_packages gcc libc6-dev meson ninja-build pkg-config python3 \
-		libcjson-dev libyaml-dev libarchive-dev libnl-3-dev libnl-route-3-dev libnl-nf-3-dev \
+		libcjson-dev libyaml-dev libarchive-dev liblz4-dev libnl-3-dev libnl-route-3-dev libnl-nf-3-dev \
 		qemu-system-x86 mmdebstrap e2fsprogs uidmap cpio zstd busybox-static \
 		ca-certificates debian-archive-keyring
 }

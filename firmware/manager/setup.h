@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The manager VM, from a bare kernel to open descriptors: mounts, modules, devices. */
+#ifndef CONTRACTOR_FIRMWARE_SETUP_H
+#define CONTRACTOR_FIRMWARE_SETUP_H
+
+#include "base/err.h"
+
+/* What the host has attached; all close-on-exec. */
+struct devices {
+	int port;	     /* the virtio-serial port contractor.manager, non-blocking */
+	int image, input;    /* disks, read-only */
+	int output, scratch; /* disks, read-write */
+};
+
+/*
+ * Makes a root that can be pivoted away from (the kernel's own cannot: the worker's QEMU is shut
+ * into a root of its own), and mounts the kernel's file systems. 0 or a negative errno.
+ */
+int setup_mounts(struct err *e);
+
+/*
+ * Loads what /modules/order names; those of KVM only when the kernel was given contractor.kvm. 0 or
+ * a negative errno with the module's name.
+ */
+int setup_modules(struct err *e);
+
+/* Waits, at most 10 s, until all devices are there and the host listens; opens them. */
+int setup_devices(struct devices *ret, struct err *e);
+
+#endif
