@@ -62,6 +62,8 @@ void relay_tell(struct relay *r, enum relay_event_type type, const struct target
 	}
 	if (d)
 		ev.decision = *d;
+	if (ev.decision.rule >= (int)r->config.n_rules)
+		ev.decision.rule = -1; /* the dialer's rules are not the relay's */
 	if (reply) {
 		ev.code = reply->code;
 		ev.error = reply->error;
