@@ -10,9 +10,11 @@ by the thousand, and files too large, too deep or too odd to keep in the tree.
 
 import glob
 import json
+import math
 import os
 import random
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -22,7 +24,8 @@ import yaml
 
 DUMP, FOLDER = os.path.abspath(sys.argv[1]), sys.argv[2]
 HEAD = "worker-image: w.img\nsource: .\nworkspace: ws\nbuild: make\n"
-QUICK = 1.0  # seconds; what any refusal may take
+QUICK = 1.0  # seconds of processor time that any refusal may take
+STUCK = 5.0  # seconds on the clock, on a machine that has other work too
 results = []
 
 
@@ -41,14 +44,19 @@ def ok(good, name, why=""):
 
 
 def dump(path, cwd=FOLDER):
-    """Exit status, stdout, stderr and the seconds that it took."""
-    start = time.monotonic()
+    """Exit status, stdout, stderr, and the seconds that it took: endless when it was stuck."""
+    start, used = time.monotonic(), cpu_time()
     try:
         p = subprocess.run([DUMP, path], cwd=cwd, capture_output=True, timeout=20)
     except subprocess.TimeoutExpired:
-        return None, "", "hangs", 20
-    took = time.monotonic() - start
+        return None, "", "hangs", math.inf
+    took = cpu_time() - used if time.monotonic() - start < STUCK else math.inf
     return p.returncode, p.stdout.decode(), p.stderr.decode(errors="replace"), took
+
+
+def cpu_time():
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def no_duplicates(pairs):
@@ -203,7 +211,7 @@ def hostile(tmp):
          "has more than 1024 characters"),
         (put(tmp, "keys", b"{" + b", ".join(b"k%x" % i for i in range(30000)) + b"}"),
          "unknown key"),
-        (put(tmp, "same-keys", b"{" + b"a, " * 80000 + b"}"), 'the key "a" is there already'),
+        (put(tmp, "same-keys", b"{" + b"a, " * 40000 + b"}"), 'the key "a" is there already'),
         (put(tmp, "long-key", text + b"? " + b"k" * 200000 + b"\n: 1\n"), "unknown key"),
         (put(tmp, "quote", text + b'build2: "' + b"\\n" * 100000), "found unexpected end of stream"),
         (put(tmp, "spaces", text + b" " * 200000 + b"x: 1\n"), "spaces:5:"),
