@@ -49,19 +49,25 @@ struct input_tree {
 };
 
 struct input_result {
-	struct buf sources; /* paths of the source, sorted, NUL-terminated each; the caller's */
+	struct buf sources; /* paths of the source, NUL-terminated each; the caller's */
 	uint64_t entries;
-	uint64_t bytes; /* of file content */
+	uint64_t bytes;	  /* of file content */
+	uint64_t skipped; /* sockets, FIFOs and devices, which are left out with a warning */
 };
 
 /* Writes the first archive and seeks fd to INPUT_HEAD_SIZE. 0 or a negative errno. */
 int input_write_head(int fd, const struct input_file *files, size_t n, struct err *e);
 
 /*
- * Writes the second archive at fd's position: the workspace, but under src/ only what is neither in
- * the source now nor was in it at the last build; then the source. Sorted, uid and gid 0. A file
- * that cannot be read, vanishes or shrinks while it is read is an error that names it. -ENOSPC
- * names the descriptor's file system. 0 or a negative errno.
+ * Writes the second archive at fd's position: workspace/ and workspace/src/ always; the workspace,
+ * but under src/ only what is neither in the source now nor was in it at the last build; and the
+ * source. A folder of both is one folder; of anything else the source's takes the place, of
+ * whatever type. In the order of a walk that sorts each folder by bytes; uid and gid 0. Links that
+ * led outside are put back at the end where nothing has taken their place.
+ *
+ * A file that cannot be read, vanishes or shrinks while it is read is an error that names it; so is
+ * a path that output_extract would refuse for its length or depth. Sockets, FIFOs and devices are
+ * left out with a warning. -ENOSPC names the file behind the descriptor. 0 or a negative errno.
  */
 int input_write_tree(int fd, const struct input_tree *t, struct input_result *ret, struct err *e);
 
