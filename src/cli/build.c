@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A build in order: image, workspace, disks, session, save, report. */
+#include "build.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "archive/output.h"
+#include "base/io.h"
+#include "base/num.h"
+#include "disks.h"
+#include "packages.h"
+#include "paths.h"
+#include "report.h"
+#include "session.h"
+
+/* Reading the output disk and writing the workspace, at worst: 2 GiB in small files. */
+#define SAVE_DEADLINE_MS 1800000
+
+uint64_t build_now(const struct build *b)
+{
+	return io_now_ms() - b->started_ms;
+}
+
+void build_phase(struct build *b, const char *name)
+{
+	uint64_t now = build_now(b);
+	struct build_phase *p;
+	char text[NUM_TEXT_MAX];
+
+	if (b->n_phases > 0) {
+		p = &b->phases[b->n_phases - 1];
+		if (p->end_ms == 0) {
+			p->end_ms = MAX(now, (uint64_t)1);
+			ui_detail(&b->ui, "%s: %s", p->name,
+				  format_duration(p->end_ms - p->start_ms, text));
+		}
+	}
+	if (!name || strcmp(name, "done") == 0 || b->n_phases == BUILD_PHASES_MAX)
+		return;
+	p = &b->phases[b->n_phases++];
+	*p = (struct build_phase){.start_ms = now};
+	(void)snprintf(p->name, sizeof(p->name), "%s", name);
+}
+
+void build_add_sample(struct build *b, const struct limits_sample *s)
+{
+	if (!b->samples) {
+		b->samples = calloc(BUILD_SAMPLES_MAX, sizeof(*b->samples));
+		if (!b->samples)
+			return;
+	}
+	if (b->n_samples == BUILD_SAMPLES_MAX) {
+		/* every second one goes: the spacing doubles, the shape stays */
+		for (size_t i = 0; i < BUILD_SAMPLES_MAX / 2; i++)
+			b->samples[i] = b->samples[2 * i];
+		b->n_samples = BUILD_SAMPLES_MAX / 2;
+	}
+	b->samples[b->n_samples++] = *s;
+}
+
+static void on_wait(const char *path, void *user_data)
+{
+	struct build *b = user_data;
+
+	ui_say(&b->ui, "%s: another build holds this workspace; waiting for it", path);
+}
+
+static int load_spec(struct build *b, struct err *e)
+{
+	int r = spec_load(b->opt.spec_path, &b->spec, e);
+
+	for (size_t i = 0; i < b->opt.n_limits && r == 0; i++)
+		r = spec_limit_set(&b->spec->limits, b->opt.limits[i], e);
+	return r;
+}
+
+static int choose_isolation(struct build *b, struct err *e)
+{
+	enum spec_isolation want = b->spec->isolation;
+
+	if (b->opt.isolation) {
+		if (strcmp(b->opt.isolation, "single") == 0)
+			want = SPEC_ISOLATION_SINGLE;
+		else if (strcmp(b->opt.isolation, "nested") == 0)
+			want = SPEC_ISOLATION_NESTED;
+		else if (strcmp(b->opt.isolation, "auto") == 0)
+			want = SPEC_ISOLATION_AUTO;
+		else
+			return err_set(e, -EINVAL, "--isolation %s: is not auto, nested or single",
+				       b->opt.isolation);
+	}
+	b->isolation = "single";
+	if (want == SPEC_ISOLATION_NESTED)
+		return err_set(
+			e, -ENOSYS,
+			"isolation: nested is not there yet in this version; use single (one "
+			"VM, QEMU in a sandbox)");
+	return 0;
+}
+
+static int open_image(struct build *b, struct err *e)
+{
+	_cleanup_free_ char *path = paths_join(b->spec->dir, b->spec->worker_image);
+	int r;
+
+	if (!path)
+		return err_oom(e);
+	r = manifest_load(path, &b->manifest, &b->image_fd, e);
+	if (r < 0)
+		return r;
+	if (b->spec->arch && strcmp(b->spec->arch, b->manifest->arch) != 0)
+		return err_set(e, -EINVAL, "%s: the image is for %s, but the spec says arch: %s",
+			       b->spec->worker_image, b->manifest->arch, b->spec->arch);
+	b->machine = strcmp(b->manifest->arch, "x86_64") == 0 ? "microvm" : "virt";
+	if (b->opt.machine)
+		b->machine = b->opt.machine;
+	return 0;
+}
+
+static int open_source(struct build *b, struct err *e)
+{
+	_cleanup_free_ char *path = paths_join(b->spec->dir, b->spec->source);
+
+	if (!path)
+		return err_oom(e);
+	b->source_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (b->source_fd < 0)
+		return err_errno(e, -errno, "source: %s", path);
+	return 0;
+}
+
+static int open_workspace(struct build *b, const char *state, struct err *e)
+{
+	_cleanup_free_ char *path = paths_join(b->spec->dir, b->spec->workspace);
+
+	if (!path)
+		return err_oom(e);
+	return workspace_open(path, state, b->opt.lock_wait_s, on_wait, b, &b->workspace, e);
+}
+
+/* What the spec asks for, checked before anything is started; the verdict of a refusal is in *kind.
+ */
+static int prepare(struct build *b, enum verdict_kind *kind, struct err *e)
+{
+	_cleanup_free_ char *state = NULL;
+	int r = load_spec(b, e);
+
+	*kind = VERDICT_USAGE;
+	if (r == 0)
+		r = open_image(b, e);
+	if (r == 0)
+		r = packages_check(b->spec->ansible, b->manifest, e);
+	if (r == 0)
+		r = open_source(b, e);
+	if (r < 0)
+		return r;
+	*kind = VERDICT_INFRASTRUCTURE;
+	r = choose_isolation(b, e);
+	if (r == 0)
+		r = paths_state(&state, e);
+	if (r == 0)
+		r = open_workspace(b, state, e);
+	if (r == -EINVAL)
+		*kind = VERDICT_USAGE;
+	if (r == 0)
+		r = record_new(state, &b->record, e);
+	return r;
+}
+
+/* Unpacks the output beside the workspace and swaps the two. */
+static void save(struct build *b, int output_fd)
+{
+	const struct output_limits limits = {b->spec->limits.output, b->spec->limits.files};
+	struct output_result res = {0};
+	const char *hit = NULL;
+	struct err e = ERR_INIT;
+	int r;
+
+	build_phase(b, "save");
+	r = output_extract(output_fd, &limits, b->workspace.parent_fd, b->workspace.fresh,
+			   SAVE_DEADLINE_MS, &res, &hit, &e);
+	b->out_entries = res.entries;
+	b->out_bytes = res.bytes;
+	if (r == 0)
+		r = workspace_replace(&b->workspace, &b->sources, &res.outside_links, &e);
+	b->outside_links = res.outside_links;
+	if (r < 0) {
+		int code = b->verdict.exit_code;
+		bool limit = r == -E2BIG && hit;
+
+		b->verdict = verdict_make(limit ? VERDICT_LIMIT : VERDICT_INFRASTRUCTURE,
+					  "the worker's output was refused: %s", e.text);
+		b->verdict.exit_code = code;
+		if (limit) {
+			bool files = strcmp(hit, "files") == 0;
+
+			(void)snprintf(b->verdict.limit, sizeof(b->verdict.limit), "%s", hit);
+			b->verdict.granted = files ? limits.entries : limits.bytes;
+			b->verdict.used = files ? res.entries : res.bytes;
+		}
+	}
+}
+
+static void run_worker(struct build *b)
+{
+	_cleanup_(disks_done) struct disks disks = DISKS_INIT;
+	_cleanup_free_ char *cache = NULL;
+	struct err e = ERR_INIT;
+	int r;
+
+	build_phase(b, "start");
+	r = paths_cache(&cache, &e);
+	if (r == 0)
+		r = disks_make(cache, b->spec, &disks, &e);
+	if (r < 0) {
+		b->verdict = verdict_make(VERDICT_INFRASTRUCTURE, "%s", e.text);
+		return;
+	}
+	const struct session_files files = {disks.input_rw, disks.input, disks.output,
+					    disks.scratch, disks.scratch_full_at};
+	session_run(b, &files);
+	ui_output_end(&b->ui);
+	if (b->verdict.kind == VERDICT_BUILT || b->verdict.kind == VERDICT_FAILED)
+		save(b, disks.output);
+	build_phase(b, NULL);
+}
+
+void build_run(struct build *b)
+{
+	enum verdict_kind kind;
+	struct err e = ERR_INIT;
+	int r;
+
+	b->started_ms = io_now_ms();
+	r = prepare(b, &kind, &e);
+	if (r < 0) {
+		b->verdict = verdict_make(kind, "%s", e.text);
+		ui_error(&b->ui, "%s", e.text);
+		return;
+	}
+	run_worker(b);
+	if (report_write(b, &e) < 0)
+		ui_error(&b->ui, "%s", e.text);
+	report_summary(b);
+}
+
+void build_done(struct build *b)
+{
+	workspace_done(&b->workspace);
+	record_done(&b->record);
+	b->spec = spec_free(b->spec);
+	b->manifest = manifest_free(b->manifest);
+	fd_close(&b->image_fd);
+	fd_close(&b->source_fd);
+	buf_done(&b->sources);
+	buf_done(&b->outside_links);
+	ui_done(&b->ui);
+	free(b->samples);
+	b->samples = NULL;
+}

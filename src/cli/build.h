@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One build as the command line sees it: from the loaded spec to the verdict. */
+#ifndef CONTRACTOR_CLI_BUILD_H
+#define CONTRACTOR_CLI_BUILD_H
+
+#include "image/manifest.h"
+#include "manager/limits.h"
+#include "record.h"
+#include "spec/spec.h"
+#include "ui.h"
+#include "verdict.h"
+#include "workspace.h"
+
+#define BUILD_PHASES_MAX  16
+#define BUILD_SAMPLES_MAX 2000
+
+struct build_options {
+	const char *spec_path;
+	const char **limits; /* name=value, over the spec's */
+	size_t n_limits;
+	const char *isolation; /* NULL: the spec's */
+	const char *machine;   /* microvm, q35; NULL: what fits the architecture */
+	uint64_t boot_ms;      /* deadline; 0: the default of the accelerator */
+	unsigned lock_wait_s;
+	int nice;
+	bool force_tcg;
+	bool debug;
+};
+
+struct build_phase {
+	char name[16];
+	uint64_t start_ms, end_ms; /* since the start of the build */
+};
+
+/* Owns all. Zero it with BUILD_INIT; build_done frees. */
+struct build {
+	struct build_options opt;
+	struct spec *spec;
+	struct manifest *manifest;
+	struct record record;
+	struct workspace workspace;
+	struct ui ui;
+	struct verdict verdict;
+	struct build_phase phases[BUILD_PHASES_MAX];
+	size_t n_phases;
+	struct limits_sample *samples; /* thinned: at most BUILD_SAMPLES_MAX */
+	size_t n_samples;
+	struct limits_sample peak;
+	uint64_t started_ms;
+	char accel[8], accel_why[256];
+	const char *isolation; /* what was really used */
+	const char *machine;
+	int image_fd, source_fd;
+	uint64_t in_entries, in_bytes, out_entries, out_bytes;
+	struct buf sources; /* of this build */
+	struct buf outside_links;
+};
+
+#define BUILD_INIT                                                                  \
+	{                                                                           \
+		.record = RECORD_INIT, .workspace = WORKSPACE_INIT, .image_fd = -1, \
+		.source_fd = -1, .verdict = {                                       \
+			.kind = VERDICT_INFRASTRUCTURE,                             \
+			.exit_code = -1                                             \
+		}                                                                   \
+	}
+
+/* Runs the build; the verdict is in b->verdict, the report is written. b->opt and b->ui are set. */
+void build_run(struct build *b);
+void build_done(struct build *b);
+
+/* Starts the named phase and ends the one before; NULL only ends. */
+void build_phase(struct build *b, const char *name);
+
+/* Milliseconds since the build began. */
+uint64_t build_now(const struct build *b);
+
+/* Adds a sample, thinning the older ones when the table is full. */
+void build_add_sample(struct build *b, const struct limits_sample *s);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The single home: the manager in namespaces on this host, as an ordinary user. */
+#ifndef CONTRACTOR_CLI_LAUNCH_H
+#define CONTRACTOR_CLI_LAUNCH_H
+
+#include <sys/types.h>
+
+#include "base/err.h"
+
+/* Descriptors for the manager; they stay the caller's. */
+struct launch_files {
+	int image, input, output, scratch;
+};
+
+/*
+ * Starts contractor-manager as PID 1 of new user, mount, pid, net, ipc and uts namespaces, with the
+ * files and one end of a socket whose other end is *ret_control (close-on-exec). It dies with us.
+ * The pid, or a negative errno that says what the kernel refused and how to allow it.
+ */
+pid_t launch_single(const struct launch_files *files, int debug, int *ret_control, struct err *e);
+
+#endif

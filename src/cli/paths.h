@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Where things are: our own programs and firmware, and the user's state and cache folders. */
+#ifndef CONTRACTOR_CLI_PATHS_H
+#define CONTRACTOR_CLI_PATHS_H
+
+#include "base/err.h"
+
+/* contractor-manager, in the build tree or installed; malloc'ed into *ret. 0 or -ENOENT. */
+int paths_manager(char **ret, struct err *e);
+
+/* The folder with worker/driver, worker/init and worker/stub; likewise. */
+int paths_firmware(char **ret, struct err *e);
+
+/*
+ * $XDG_STATE_HOME/contractor or ~/.local/state/contractor, $XDG_CACHE_HOME/contractor or
+ * ~/.cache/contractor; made (0700) when missing. HOME unset: the password database's. 0 or a
+ * negative errno.
+ */
+int paths_state(char **ret, struct err *e);
+int paths_cache(char **ret, struct err *e);
+
+/* `path` seen from folder `dir` (as it is when absolute), malloc'ed; NULL: OOM. */
+char *paths_join(const char *dir, const char *path);
+
+#endif

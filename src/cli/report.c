@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The report of a build, for programs as JSON and for people in a few lines. */
+#include "report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+#include "base/io.h"
+#include "base/num.h"
+#include "base/text.h"
+
+#define CONSOLE_LINES_SHOWN 12
+
+static void add_phases(const struct build *b, cJSON *report)
+{
+	cJSON *list = cJSON_AddArrayToObject(report, "phases");
+
+	for (size_t i = 0; i < b->n_phases; i++) {
+		cJSON *p = cJSON_CreateObject();
+
+		if (!p || !cJSON_AddItemToArray(list, p))
+			return;
+		(void)cJSON_AddStringToObject(p, "name", b->phases[i].name);
+		(void)json_add_u64(p, "start-ms", b->phases[i].start_ms);
+		(void)json_add_u64(p, "ms", b->phases[i].end_ms - b->phases[i].start_ms);
+	}
+}
+
+static void add_limit(cJSON *o, const char *name, uint64_t granted, uint64_t peak)
+{
+	cJSON *l = cJSON_AddObjectToObject(o, name);
+
+	(void)json_add_u64(l, "granted", granted);
+	(void)json_add_u64(l, "peak", peak);
+	(void)cJSON_AddNumberToObject(l, "share",
+				      granted ? (double)(peak * 1000 / granted) / 1000 : 0);
+}
+
+static void add_limits(const struct build *b, cJSON *report)
+{
+	const struct spec_limits *l = &b->spec->limits;
+	cJSON *o = cJSON_AddObjectToObject(report, "limits");
+
+	(void)json_add_u64(o, "cpus", l->cpus);
+	add_limit(o, "cpu-time-ms", l->cpu_time_ms, b->peak.cpu_ms);
+	add_limit(o, "time-ms", l->time_ms, b->peak.at_ms);
+	add_limit(o, "memory", l->memory, b->peak.memory);
+	add_limit(o, "disk", l->disk, b->peak.disk);
+	add_limit(o, "output", l->output, b->out_bytes);
+	add_limit(o, "files", l->files, b->out_entries);
+	add_limit(o, "log", l->log, b->peak.log);
+}
+
+static void add_samples(const struct build *b, cJSON *report)
+{
+	cJSON *list = cJSON_AddArrayToObject(report, "samples");
+
+	for (size_t i = 0; i < b->n_samples; i++) {
+		const struct limits_sample *s = &b->samples[i];
+		cJSON *o = cJSON_CreateObject();
+
+		if (!o || !cJSON_AddItemToArray(list, o))
+			return;
+		(void)json_add_u64(o, "at-ms", s->at_ms);
+		(void)json_add_u64(o, "cpu-ms", s->cpu_ms);
+		(void)json_add_u64(o, "memory", s->memory);
+		(void)json_add_u64(o, "disk", s->disk);
+		(void)json_add_u64(o, "read", s->read);
+		(void)json_add_u64(o, "written", s->written);
+		(void)json_add_u64(o, "log", s->log);
+	}
+}
+
+/* File names need not be UTF-8, JSON strings must be: what is not is escaped. */
+static void add_text(cJSON *o, const char *name, const char *text)
+{
+	_cleanup_buf_ struct buf b = {0};
+
+	if (text_is_utf8(text, strlen(text)))
+		(void)cJSON_AddStringToObject(o, name, text);
+	else if (text_escape(&b, text, strlen(text)) == 0)
+		(void)cJSON_AddStringToObject(o, name, buf_str(&b));
+}
+
+static void add_outside_links(const struct build *b, cJSON *report)
+{
+	cJSON *list = cJSON_AddArrayToObject(report, "outside-links");
+	const char *p = buf_str(&b->outside_links), *end = p + b->outside_links.len;
+
+	while (p < end) {
+		const char *target = p + strlen(p) + 1;
+		cJSON *o = cJSON_CreateObject();
+
+		if (!o || !cJSON_AddItemToArray(list, o) || target >= end)
+			return;
+		add_text(o, "path", p);
+		add_text(o, "target", target);
+		p = target + strlen(target) + 1;
+	}
+}
+
+static void add_paths(const struct build *b, cJSON *report)
+{
+	cJSON *o = cJSON_AddObjectToObject(report, "paths");
+	struct stat st;
+
+	add_text(o, "spec", b->spec->path);
+	if (b->workspace.path)
+		add_text(o, "workspace", b->workspace.path);
+	add_text(o, "log", b->record.log_path);
+	if (stat(b->record.console_path, &st) == 0)
+		add_text(o, "console", b->record.console_path);
+}
+
+static void add_versions(const struct build *b, cJSON *report)
+{
+	cJSON *o = cJSON_AddObjectToObject(report, "versions");
+	struct utsname u;
+
+	(void)cJSON_AddStringToObject(o, "contractor", CONTRACTOR_VERSION);
+	if (uname(&u) == 0)
+		(void)cJSON_AddStringToObject(o, "host-kernel", u.release);
+	if (b->manifest) {
+		(void)cJSON_AddStringToObject(o, "image-sha256", b->manifest->sha256);
+		(void)cJSON_AddStringToObject(o, "image-suite", b->manifest->suite);
+	}
+}
+
+cJSON *report_make(const struct build *b)
+{
+	const struct verdict *v = &b->verdict;
+	cJSON *j = cJSON_CreateObject();
+
+	if (!j)
+		return NULL;
+	(void)cJSON_AddNumberToObject(j, "format", 1);
+	(void)cJSON_AddStringToObject(j, "id", b->record.id);
+	(void)cJSON_AddStringToObject(j, "verdict", verdict_name(v->kind));
+	(void)cJSON_AddNumberToObject(j, "exit-status", v->kind);
+	if (v->exit_code >= 0)
+		(void)cJSON_AddNumberToObject(j, "build-exit-code", v->exit_code);
+	if (v->reason[0])
+		add_text(j, "reason", v->reason);
+	if (v->kind == VERDICT_LIMIT) {
+		(void)cJSON_AddStringToObject(j, "limit", v->limit);
+		(void)json_add_u64(j, "granted", v->granted);
+		(void)json_add_u64(j, "used", v->used);
+	}
+	(void)cJSON_AddStringToObject(j, "isolation", b->isolation);
+	(void)cJSON_AddStringToObject(j, "machine", b->machine);
+	(void)cJSON_AddStringToObject(j, "accelerator", b->accel);
+	add_phases(b, j);
+	add_limits(b, j);
+	add_outside_links(b, j);
+	add_paths(b, j);
+	add_versions(b, j);
+	add_samples(b, j);
+	return j;
+}
+
+int report_write(const struct build *b, struct err *e)
+{
+	_cleanup_(json_free_p) cJSON *j = report_make(b);
+	_cleanup_free_ char *text = j ? json_print_pretty(j) : NULL;
+
+	if (!text)
+		return err_oom(e);
+	return io_write_file_atomic(b->record.report_path, text, strlen(text), 0600, e);
+}
+
+/* The console's last lines, when the worker broke: often the only thing that tells why. */
+static void show_console(struct build *b)
+{
+	_cleanup_buf_ struct buf raw = {0}, text = {0};
+	const char *p;
+	int lines = 0;
+
+	if (io_read_file(AT_FDCWD, b->record.console_path, 64 * KIB, &raw, NULL) < 0 ||
+	    text_escape(&text, raw.data, raw.len) < 0 || text.len == 0)
+		return;
+	p = text.data + text.len;
+	while (p > text.data && p[-1] == '\n')
+		p--;
+	text.data[p - text.data] = '\0';
+	while (p > text.data && lines < CONSOLE_LINES_SHOWN) {
+		p--;
+		if (*p == '\n')
+			lines++;
+	}
+	if (*p == '\n')
+		p++;
+	ui_error(&b->ui, "the worker's console said last:\n%s", p);
+}
+
+void report_summary(struct build *b)
+{
+	_cleanup_buf_ struct buf phases = {0};
+	const struct verdict *v = &b->verdict;
+	char text[NUM_TEXT_MAX];
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < b->n_phases; i++) {
+		uint64_t ms = b->phases[i].end_ms - b->phases[i].start_ms;
+
+		total = b->phases[i].end_ms;
+		(void)buf_printf(&phases, "%s %s %s", i ? "," : "", b->phases[i].name,
+				 format_duration(ms, text));
+	}
+	if (v->kind == VERDICT_INFRASTRUCTURE)
+		show_console(b);
+	if (v->kind == VERDICT_BUILT) {
+		ui_say(&b->ui, "built in %s:%s", format_duration(total, text), buf_str(&phases));
+	} else {
+		ui_error(&b->ui, "%s: %s", verdict_name(v->kind), v->reason);
+		ui_say(&b->ui, "after %s:%s", format_duration(total, text), buf_str(&phases));
+	}
+	if (b->workspace.path && (v->kind == VERDICT_BUILT || v->kind == VERDICT_FAILED))
+		ui_say(&b->ui, "workspace: %s", b->workspace.path);
+	if (b->record.log_path)
+		ui_say(&b->ui, "log: %s", b->record.log_path);
+	if (b->record.report_path)
+		ui_say(&b->ui, "report: %s", b->record.report_path);
+}

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The session: one event loop over the manager's socket, the packer, signals and a last deadline.
+ */
+#include "session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/child.h"
+#include "base/io.h"
+#include "base/num.h"
+#include "base/text.h"
+#include "launch.h"
+#include "manager/proto.h"
+#include "packer.h"
+
+/* Beyond the worker's own time limit: start, last poll, the stop of QEMU and the last message. */
+#define MANAGER_SLACK_MS 60000
+#define STATUS_MS	 200
+
+struct session {
+	struct build *b;
+	const struct session_files *files;
+	struct loop *loop;
+	struct proto_conn *conn;
+	struct packer *pack;
+	struct loop_source *child, *deadline, *signals, *status;
+	pid_t pid;
+	bool ended;
+	int console_fd;
+};
+
+static void end(struct session *s, const struct verdict *v)
+{
+	if (s->ended)
+		return;
+	s->ended = true;
+	s->b->verdict = *v;
+	loop_quit(s->loop, 0);
+}
+
+static void end_broken(struct session *s, const char *text)
+{
+	struct verdict v = verdict_make(VERDICT_INFRASTRUCTURE, "%s", text);
+
+	end(s, &v);
+}
+
+static cJSON *message(const char *type)
+{
+	cJSON *j = cJSON_CreateObject();
+
+	if (j && !cJSON_AddStringToObject(j, "type", type))
+		j = json_free(j);
+	return j;
+}
+
+static void on_packed(int code, const struct input_result *res, uint64_t end_at,
+		      const struct err *e, void *user_data)
+{
+	cJSON *go = message("go");
+	struct session *s = user_data;
+	struct build *b = s->b;
+
+	if (code < 0) {
+		struct verdict v = verdict_make(VERDICT_INFRASTRUCTURE, "%s", e->text);
+
+		cJSON_Delete(go);
+		end(s, &v);
+		return;
+	}
+	if (go && json_add_u64(go, "input", end_at) < 0)
+		go = json_free(go);
+	b->in_entries = res->entries;
+	b->in_bytes = res->bytes;
+	b->sources.cap = res->sources.cap;
+	if (proto_send_json(s->conn, go) < 0 ||
+	    buf_put(&b->sources, res->sources.data, res->sources.len) < 0)
+		end_broken(s, "cannot tell the manager to go");
+}
+
+static void read_sample(const cJSON *j, struct limits_sample *s)
+{
+	s->at_ms = json_u64_or(j, "at-ms", 0);
+	s->cpu_ms = json_u64_or(j, "cpu-ms", 0);
+	s->memory = json_u64_or(j, "memory", 0);
+	s->disk = json_u64_or(j, "disk", 0);
+	s->output = json_u64_or(j, "output", 0);
+	s->log = json_u64_or(j, "log", 0);
+	s->read = json_u64_or(j, "read", 0);
+	s->written = json_u64_or(j, "written", 0);
+}
+
+static void on_end_message(struct session *s, const cJSON *msg)
+{
+	struct verdict v = verdict_of_end(msg);
+
+	read_sample(json_get(msg, "peak"), &s->b->peak);
+	end(s, &v);
+}
+
+static void copy_name(char *out, size_t size, const char *from)
+{
+	(void)text_escape_line(from ? from : "", from ? strlen(from) : 0, out, size);
+}
+
+static void on_control(struct session *s, const cJSON *msg)
+{
+	const char *type = json_str(msg, "type"), *name = json_str(msg, "name");
+	struct build *b = s->b;
+	struct limits_sample sample = {0};
+	char phase[16];
+
+	if (!type) {
+		end_broken(s, "the manager sent a message without a type");
+	} else if (strcmp(type, "hello") == 0) {
+		if (json_u64_or(msg, "version", 0) != PROTO_VERSION)
+			end_broken(s, "the manager speaks another version of the protocol; "
+				      "install contractor anew");
+	} else if (strcmp(type, "accelerator") == 0) {
+		copy_name(b->accel, sizeof(b->accel), name);
+		copy_name(b->accel_why, sizeof(b->accel_why), json_str(msg, "why"));
+		ui_say(&b->ui, "worker: %s, %s%s%s", b->machine, b->accel,
+		       b->accel_why[0] ? ": " : "", b->accel_why);
+	} else if (strcmp(type, "phase") == 0) {
+		copy_name(phase, sizeof(phase), name);
+		build_phase(b, phase);
+	} else if (strcmp(type, "sample") == 0) {
+		read_sample(msg, &sample);
+		build_add_sample(b, &sample);
+	} else if (strcmp(type, "end") == 0) {
+		on_end_message(s, msg);
+	}
+	/* `exit` comes again in `end`; types of later versions are passed over */
+}
+
+static void on_console(struct session *s, const struct proto_frame *f)
+{
+	if (s->console_fd < 0)
+		s->console_fd = open(s->b->record.console_path,
+				     O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (s->console_fd >= 0)
+		(void)io_write_full(s->console_fd, f->data, f->len);
+}
+
+static void on_frame(const struct proto_frame *f, void *user_data)
+{
+	struct session *s = user_data;
+	_cleanup_(json_free_p) cJSON *msg = NULL;
+	struct err e = ERR_INIT;
+	int r;
+
+	if (s->ended)
+		return;
+	switch (f->type) {
+	case PROTO_LOG:
+		r = io_write_full(s->b->record.log_fd, f->data, f->len);
+		if (r < 0) {
+			err_errno(&e, r, "%s: cannot write the log", s->b->record.log_path);
+			end_broken(s, e.text);
+			return;
+		}
+		ui_output(&s->b->ui, f->data, f->len);
+		return;
+	case PROTO_CONSOLE:
+		on_console(s, f);
+		return;
+	case PROTO_CONTROL:
+		if (json_parse(f->data, f->len, &msg, &e) < 0) {
+			end_broken(s, "the manager sent a control message that is not JSON");
+			return;
+		}
+		on_control(s, msg);
+		return;
+	case _PROTO_TYPE_MAX:
+		return;
+	}
+}
+
+static void on_closed(int code, const struct err *e, void *user_data)
+{
+	/* end of file: what the child's end says is more telling, and follows at once */
+	struct session *s = user_data;
+
+	if (code < 0)
+		end_broken(s, e->text);
+}
+
+static void on_child(struct loop_source *src, const siginfo_t *info, void *user_data)
+{
+	struct session *s = user_data;
+	char text[96];
+
+	s->pid = -1;
+	s->child = NULL;
+	if (info->si_code == CLD_EXITED)
+		(void)snprintf(text, sizeof(text), "the manager ended early, with exit status %d",
+			       info->si_status);
+	else
+		(void)snprintf(text, sizeof(text), "the manager was killed by signal %d",
+			       info->si_status);
+	end_broken(s, text);
+}
+
+static void on_deadline(struct loop_source *src, void *user_data)
+{
+	end_broken(user_data, "the manager did not end the build within its time");
+}
+
+static void on_status(struct loop_source *src, void *user_data)
+{
+	struct build *b = ((struct session *)user_data)->b;
+	const struct build_phase *p = &b->phases[b->n_phases - 1];
+	char text[NUM_TEXT_MAX];
+
+	ui_status(&b->ui, "%s %s", p->name, format_duration(build_now(b) - p->start_ms, text));
+}
+
+static void on_signal(struct loop_source *src, const struct signalfd_siginfo *info, void *user_data)
+{
+	struct verdict v = verdict_make(VERDICT_INTERRUPTED, "interrupted by SIG%s",
+					sigabbrev_np((int)info->ssi_signo));
+
+	end(user_data, &v);
+}
+
+static void fill_order(const struct session *s, struct order *o)
+{
+	const struct build *b = s->b;
+	const struct spec_limits *l = &b->spec->limits;
+	const struct manifest *m = b->manifest;
+
+	*o = (struct order){
+		.machine = VM_MACHINE_VIRT,
+		.force_tcg = b->opt.force_tcg,
+		.cpus = l->cpus,
+		.memory = l->memory,
+		.root = {m->root.offset, m->root.size},
+		.kernel = {m->kernel.offset, m->kernel.size},
+		.initrd = {m->initrd.offset, m->initrd.size},
+		.boot_ms = b->opt.boot_ms,
+		.time_ms = l->time_ms,
+		.cpu_time_ms = l->cpu_time_ms,
+		.disk = l->disk,
+		.disk_full_at = s->files->scratch_full_at,
+		.output = l->output,
+		.log = l->log,
+		.nice = b->opt.nice,
+	};
+	if (strcmp(b->machine, "microvm") == 0)
+		o->machine = VM_MACHINE_MICROVM;
+	else if (strcmp(b->machine, "q35") == 0)
+		o->machine = VM_MACHINE_Q35;
+	(void)snprintf(o->arch, sizeof(o->arch), "%s", m->arch);
+	(void)snprintf(o->cmdline, sizeof(o->cmdline), "%s", m->cmdline);
+}
+
+static int start_manager(struct session *s, struct err *e)
+{
+	const struct launch_files files = {s->b->image_fd, s->files->input, s->files->output,
+					   s->files->scratch};
+	const struct proto_callbacks cb = {.frame = on_frame, .closed = on_closed, .user_data = s};
+	struct order order;
+	int control = -1, r;
+
+	s->pid = launch_single(&files, s->b->opt.debug, &control, e);
+	if (s->pid < 0)
+		return (int)s->pid;
+	r = proto_conn_new(s->loop, control, &cb, &s->conn);
+	if (r == 0)
+		r = loop_add_child(s->loop, s->pid, on_child, s, &s->child);
+	if (r < 0)
+		return err_errno(e, r, "cannot watch the manager");
+	fill_order(s, &order);
+	r = proto_send_json(s->conn, order_to_json(&order));
+	return r < 0 ? err_errno(e, r, "cannot send the order") : 0;
+}
+
+static int start_packing(struct session *s, struct err *e)
+{
+	struct build *b = s->b;
+	struct input_skip skip[2];
+	struct input_tree tree = {
+		.workspace_fd = b->workspace.fd,
+		.source_fd = b->source_fd,
+		.workspace_name = b->spec->workspace,
+		.source_name = b->spec->source,
+		.skip = skip,
+		.old_sources = buf_str(&b->workspace.sources),
+		.old_sources_len = b->workspace.sources.len,
+		.outside_links = buf_str(&b->workspace.outside_links),
+		.outside_links_len = b->workspace.outside_links.len,
+	};
+	struct stat st;
+
+	/* with `source: .` both lie in the source, and neither is source */
+	if (b->workspace.fd >= 0 && fstat(b->workspace.fd, &st) == 0)
+		skip[tree.n_skip++] = (struct input_skip){st.st_dev, st.st_ino};
+	if (fstat(b->image_fd, &st) == 0)
+		skip[tree.n_skip++] = (struct input_skip){st.st_dev, st.st_ino};
+	return packer_start(s->loop, s->files->input_rw, &tree, on_packed, s, &s->pack, e);
+}
+
+static int watch(struct session *s, struct err *e)
+{
+	const struct spec_limits *l = &s->b->spec->limits;
+	sigset_t set;
+	int r;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGHUP);
+	r = loop_add_signals(s->loop, &set, on_signal, s, &s->signals);
+	if (r == 0)
+		r = loop_add_timer(s->loop, on_deadline, s, &s->deadline);
+	if (r == 0)
+		r = loop_timer_set(s->deadline, l->time_ms + MANAGER_SLACK_MS, 0);
+	if (r == 0)
+		r = loop_add_timer(s->loop, on_status, s, &s->status);
+	if (r == 0 && s->b->ui.live)
+		r = loop_timer_set(s->status, STATUS_MS, STATUS_MS);
+	return r < 0 ? err_errno(e, r, "cannot set up the session") : 0;
+}
+
+void session_run(struct build *b, const struct session_files *files)
+{
+	struct session s = {.b = b, .files = files, .pid = -1, .console_fd = -1};
+	struct err e = ERR_INIT;
+	int r = loop_new(&s.loop);
+
+	if (r < 0)
+		err_errno(&e, r, "cannot make an event loop");
+	if (r == 0)
+		r = watch(&s, &e);
+	if (r == 0)
+		r = start_manager(&s, &e);
+	if (r == 0)
+		r = start_packing(&s, &e);
+	if (r == 0)
+		r = loop_run(s.loop);
+	if (r < 0 && !s.ended)
+		b->verdict = verdict_make(VERDICT_INFRASTRUCTURE, "%s",
+					  e.text[0] ? e.text : strerror(-r));
+	s.pack = packer_free(s.pack);
+	if (s.pid > 0) {
+		/* PID 1 of its namespace: with it goes all that it started */
+		(void)kill(s.pid, SIGKILL);
+		(void)child_wait(s.pid, NULL);
+	}
+	(void)proto_conn_free(s.conn);
+	(void)loop_free(s.loop);
+	fd_close(&s.console_fd);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* From the manager's end message to the verdict: pure, and suspicious of the message. */
+#include "verdict.h"
+
+#include <stdarg.h>
+
+#include "base/num.h"
+#include "base/text.h"
+
+const char *verdict_name(enum verdict_kind k)
+{
+	switch (k) {
+	case VERDICT_BUILT:
+		return "built";
+	case VERDICT_FAILED:
+		return "failed";
+	case VERDICT_USAGE:
+		return "usage";
+	case VERDICT_LIMIT:
+		return "limit";
+	case VERDICT_DENIED:
+		return "denied";
+	case VERDICT_INFRASTRUCTURE:
+		return "infrastructure";
+	case VERDICT_INTERRUPTED:
+		return "interrupted";
+	}
+	return "unknown";
+}
+
+struct verdict verdict_make(enum verdict_kind k, const char *fmt, ...)
+{
+	struct verdict v = {.kind = k, .exit_code = -1};
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(v.reason, sizeof(v.reason), fmt, ap);
+	va_end(ap);
+	return v;
+}
+
+/* What sh says of how its last command ended. */
+static void describe_exit(struct verdict *v)
+{
+	const char *name = v->exit_code > 128 ? sigabbrev_np(v->exit_code - 128) : NULL;
+
+	if (name)
+		(void)snprintf(v->reason, sizeof(v->reason),
+			       "the build commands ended by signal %d (SIG%s)", v->exit_code - 128,
+			       name);
+	else
+		(void)snprintf(v->reason, sizeof(v->reason),
+			       "the build commands ended with exit status %d", v->exit_code);
+}
+
+/* "granted 5.00 s, used 5.12 s" in the unit that the limit has. */
+static void describe_limit(struct verdict *v)
+{
+	char granted[NUM_TEXT_MAX], used[NUM_TEXT_MAX];
+	bool time = strcmp(v->limit, "time") == 0 || strcmp(v->limit, "cpu-time") == 0;
+
+	if (time) {
+		(void)format_duration(v->granted, granted);
+		(void)format_duration(v->used, used);
+	} else {
+		(void)format_size(v->granted, granted);
+		(void)format_size(v->used, used);
+	}
+	(void)snprintf(v->reason, sizeof(v->reason),
+		       "the build is over its limit of %s: granted %s, used %s", v->limit, granted,
+		       used);
+}
+
+struct verdict verdict_of_end(const cJSON *end)
+{
+	struct verdict v = {.kind = VERDICT_INFRASTRUCTURE, .exit_code = -1};
+	const char *outcome = json_str(end, "outcome"), *reason = json_str(end, "reason");
+	const char *limit = json_str(end, "limit");
+	uint64_t code = json_u64_or(end, "exit", UINT64_MAX);
+
+	if (code <= 255)
+		v.exit_code = (int)code;
+	if (reason)
+		(void)text_escape_line(reason, strlen(reason), v.reason, sizeof(v.reason));
+	if (outcome && strcmp(outcome, "done") == 0 && v.exit_code >= 0) {
+		v.kind = v.exit_code == 0 ? VERDICT_BUILT : VERDICT_FAILED;
+		if (v.kind == VERDICT_FAILED)
+			describe_exit(&v);
+	} else if (outcome && strcmp(outcome, "limit") == 0 && limit) {
+		v.kind = VERDICT_LIMIT;
+		(void)text_escape_line(limit, strlen(limit), v.limit, sizeof(v.limit));
+		v.granted = json_u64_or(end, "granted", 0);
+		v.used = json_u64_or(end, "used", 0);
+		describe_limit(&v);
+	} else if (!outcome || strcmp(outcome, "broken") != 0 || !reason) {
+		(void)snprintf(v.reason, sizeof(v.reason),
+			       "the manager's last message makes no sense");
+	}
+	return v;
+}

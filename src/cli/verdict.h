@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* How a build ended, in the words and exit codes that the user gets. */
+#ifndef CONTRACTOR_CLI_VERDICT_H
+#define CONTRACTOR_CLI_VERDICT_H
+
+#include "base/json.h"
+
+/* The values are the exit status of `contractor build`. */
+enum verdict_kind {
+	VERDICT_BUILT = 0,
+	VERDICT_FAILED = 1,
+	VERDICT_USAGE = 2,
+	VERDICT_LIMIT = 3,
+	VERDICT_DENIED = 4,
+	VERDICT_INFRASTRUCTURE = 5,
+	VERDICT_INTERRUPTED = 130,
+};
+
+struct verdict {
+	enum verdict_kind kind;
+	int exit_code; /* of the build commands, -1: they did not end */
+	char reason[ERR_TEXT_MAX];
+	char limit[32]; /* which, when kind is VERDICT_LIMIT */
+	uint64_t granted, used;
+};
+
+/* "built", "failed", "limit", "denied", "infrastructure", "interrupted", "usage". */
+const char *verdict_name(enum verdict_kind k);
+
+/*
+ * Pure: the verdict of a manager's end message (run.c), as far as the manager can tell; hostile or
+ * incomplete messages give VERDICT_INFRASTRUCTURE.
+ */
+struct verdict verdict_of_end(const cJSON *end);
+
+/* A verdict of our own making. */
+struct verdict verdict_make(enum verdict_kind k, const char *fmt, ...) _printf_(2, 3);
+
+#endif
