@@ -103,7 +103,7 @@ class Case(unittest.TestCase):
         def stop():
             if p.poll() is None:
                 p.kill()
-            p.communicate()
+                p.communicate()
 
         self.addCleanup(stop)
         return p

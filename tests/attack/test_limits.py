@@ -1,0 +1,275 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Builds that try to use more than they were granted: each limit is a wall and a verdict."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
+import case  # noqa: E402
+
+MIB = 1 << 20
+
+# In a build: the path of a virtio-serial port, or of a disk, by its name.
+PORT = 'port() { for n in /sys/class/virtio-ports/*; do [ "$(cat $n/name)" = "$1" ] && ' \
+       'echo /dev/${n##*/}; done; }\n'
+DISK = 'disk() { for n in /sys/block/*; do [ "$(cat $n/serial 2>/dev/null)" = "$1" ] && ' \
+       'echo /dev/${n##*/}; done; }\n'
+
+
+class Attack(case.Case):
+    def setUp(self):
+        super().setUp()
+        self.write("ws/kept", "from before")
+
+    def over(self, limit, build, **limits):
+        """The build is stopped over `limit`: exit 3, the report says so, the old workspace stays."""
+        self.spec(build, limits={k.replace("_", "-"): v for k, v in limits.items()})
+        start = time.monotonic()
+        r = self.build(expect=3)
+        self.seconds = time.monotonic() - start
+        report = self.report()
+        self.assertEqual((report["verdict"], report["limit"]), ("limit", limit), r)
+        self.assertIn(limit, r.err)
+        self.assertEqual(self.read("ws/kept"), "from before")
+        return report
+
+
+class Cpu(Attack):
+    def test_busy_loops_on_all_cpus(self):
+        report = self.over("cpu-time", "for i in 1 2; do while :; do :; done & done\nwait",
+                           cpus=2, cpu_time="8s", time="2min")
+        self.assertGreaterEqual(report["used"], 8000)
+        # one poll (250 ms) for each vCPU, and the poll's own delay on a loaded machine
+        self.assertLess(report["used"], 9500)
+
+    def test_exit_0_does_not_help(self):
+        self.over("cpu-time", "end=$(($(date +%s) + 30))\n"
+                  "while [ $(date +%s) -lt $end ]; do :; done\nexit 0", cpus=1, cpu_time="8s")
+
+    def test_stopped_clock(self):
+        """A guest that turns its clock back gets no more time."""
+        self.over("time", "while :; do date -s 2001-01-01 >/dev/null; sleep 1; done", time="15s")
+        self.assertLess(self.seconds, 25)
+
+
+class Wall(Attack):
+    def test_sleep(self):
+        report = self.over("time", "sleep 600", time="10s")
+        self.assertGreaterEqual(report["used"], 10000)
+        self.assertLess(report["used"], 10500)
+
+    def test_background_processes_end_with_the_build(self):
+        self.spec("(trap '' TERM HUP; while :; do echo still here; sleep 1; done) &\n"
+                  "setsid sleep 1000 &\necho over", limits={"time": "2min"})
+        start = time.monotonic()
+        self.build()
+        self.assertLess(time.monotonic() - start, 60)
+
+    def test_halt(self):
+        """A halted guest says no more: the time limit ends it."""
+        self.spec("sync\nbusybox halt -f", limits={"time": "20s"})
+        r = self.contractor("build", "spec.yaml")
+        self.assertIn(r.exit, (3, 5), r)
+
+    def test_triple_fault(self):
+        self.spec("echo 1 > /proc/sys/kernel/sysrq\necho b > /proc/sysrq-trigger\nsleep 60")
+        self.build(expect=5)
+
+    def test_stopped_qemu(self):
+        """A QEMU that does not answer (SIGSTOP) is found out by its deadline."""
+        self.spec("sleep 100", limits={"time": "10min"})
+        p = self.start("build", "spec.yaml")
+        qemu = []
+
+        def find():
+            out = subprocess.run(["pgrep", "-u", str(os.geteuid()), "-f", "qemu-system"],
+                                 capture_output=True, text=True).stdout
+            mine = descendants(p.pid)
+            qemu[:] = [int(x) for x in out.split() if int(x) in mine]
+            return qemu
+
+        self.wait_for("QEMU", find)
+        time.sleep(5)
+        os.kill(qemu[0], 19)
+        start = time.monotonic()
+        r = self.finish(p, timeout=60)
+        self.assertEqual(r.exit, 5, r)
+        self.assertIn("QEMU does not answer", r.err)
+        self.assertLess(time.monotonic() - start, 20)
+
+
+def descendants(pid):
+    parents = {}
+    for p in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{p}/stat", "rb") as f:
+                parents[int(p)] = int(f.read().rsplit(b")", 1)[1].split()[1])
+        except OSError:
+            pass
+    found, todo = set(), [pid]
+    while todo:
+        p = todo.pop()
+        found.add(p)
+        todo += [c for c, parent in parents.items() if parent == p and c not in found]
+    return found
+
+
+class Memory(Attack):
+    def rss_peak(self, p):
+        """The most that any QEMU below the process has had resident, in bytes, sampled."""
+        peak = 0
+        while p.poll() is None:
+            for pid in descendants(p.pid):
+                try:
+                    with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+                        text = f.read()
+                except OSError:
+                    continue
+                if text.startswith("Name:\tqemu-system"):
+                    for line in text.split("\n"):
+                        if line.startswith("VmHWM:"):
+                            peak = max(peak, int(line.split()[1]) * 1024)
+            time.sleep(0.1)
+        return peak
+
+    def test_hog(self):
+        """The guest's own OOM killer ends the hog; QEMU stays within memory + 128 MiB."""
+        self.spec("tail /dev/zero", limits={"memory": "256MiB", "time": "5min"})
+        p = self.start("build", "spec.yaml")
+        peaks = []
+        t = threading.Thread(target=lambda: peaks.append(self.rss_peak(p)))
+        t.start()
+        r = self.finish(p)
+        t.join()
+        self.assertIn(r.exit, (1, 5), r)
+        self.assertGreater(peaks[0], 100 * MIB)
+        self.assertLess(peaks[0], (256 + 128) * MIB)
+
+    def test_fork_bomb(self):
+        """The host stays usable: work beside it takes at most twice its usual time."""
+        def work():
+            start = time.monotonic()
+            subprocess.run([sys.executable, "-c", "sum(i * i for i in range(6000000))"], check=True)
+            return time.monotonic() - start
+
+        usual = min(work() for _ in range(3))
+        self.spec(":() { : | : & }; :\nsleep 20", limits={"time": "25s", "cpus": 2})
+        p = self.start("build", "spec.yaml")
+        time.sleep(10)
+        beside = min(work() for _ in range(3))
+        r = self.finish(p)
+        self.assertIn(r.exit, (0, 1, 3, 5), r)
+        self.assertLess(beside, 2 * usual)
+
+
+class Disk(Attack):
+    def full(self, build):
+        return self.over("disk", build, disk="96MiB", memory="512MiB", time="5min")
+
+    def test_zeros(self):
+        self.full("dd if=/dev/zero of=../big bs=1M count=400 || true\nsync\nexit 0")
+
+    def test_random_data(self):
+        self.full("dd if=/dev/urandom of=../big bs=1M count=400 || true\nsync\nexit 0")
+
+    def test_swallowed_and_removed(self):
+        """ENOSPC met, hidden, and the file removed before anybody looks."""
+        self.full("dd if=/dev/zero of=../big bs=1M count=400 2>/dev/null || true\n"
+                  "rm ../big\nexit 0")
+
+    def test_everything_at_once(self):
+        self.full("for d in /workspace /tmp /var/tmp /root /usr /; do\n"
+                  "dd if=/dev/zero of=$d/fill bs=1M count=100 2>/dev/null & done\nwait\n"
+                  "sync\nexit 0")
+
+    def test_many_tiny_files(self):
+        """Out of inodes before out of blocks: the build sees ENOSPC, and the wall holds."""
+        self.spec("i=0\nmkdir t\nwhile echo x > t/$i; do i=$((i + 1)); done 2>/dev/null\n"
+                  "rm -rf t\nexit 9", limits={"disk": "24MiB", "time": "10min"})
+        r = self.contractor("build", "spec.yaml")
+        self.assertIn(r.exit, (1, 3), r)
+
+    def test_sparse_files_cost_nothing(self):
+        """A hole is not use of the disk; coming back it counts as its size, against output."""
+        self.over("output", "truncate -s 5G ../hole", output="64MiB")
+
+    def test_host_file_never_grows_beyond_the_disk(self):
+        report = self.full("dd if=/dev/zero of=../big bs=1M count=400 || true\nsync\nexit 0")
+        self.assertLessEqual(report["limits"]["disk"]["peak"], 97 * MIB)
+
+    def test_write_delete_write_is_no_fault(self):
+        """What is held at one time counts, not what was written in all."""
+        self.spec("for i in 1 2 3 4 5 6; do dd if=/dev/zero of=../t bs=1M count=30 2>/dev/null\n"
+                  "sync\nrm ../t\ndone", limits={"disk": "128MiB"})
+        self.build()
+
+
+class Output(Attack):
+    def test_too_much(self):
+        self.over("output", "dd if=/dev/urandom of=../big bs=1M count=40", output="16MiB")
+
+    def test_too_many_files(self):
+        self.over("files", "mkdir ../t\ni=0\nwhile [ $i -lt 1500 ]; do : > ../t/$i; "
+                  "i=$((i + 1)); done", files=1000)
+
+    def test_tar_that_lies(self):
+        """The build plays the driver: a tar of its own making with a false size, then `done`."""
+        self.write("code/lie", "")
+        with open(self.path("code/lie"), "wb") as f:
+            f.write(lying_tar())
+        self.spec(PORT + DISK + "dd if=lie of=$(disk output) conv=fsync 2>/dev/null\n"
+                  "ctl=$(port contractor.ctl)\n"
+                  "for l in 'exit 0' 'phase copy-out' done; do echo \"$l\" > $ctl || true; done\n"
+                  "sleep 60")
+        r = self.contractor("build", "--limit", "time=60s", "spec.yaml")
+        self.assertIn(r.exit, (3, 5), r)
+        self.assertEqual(self.read("ws/kept"), "from before")
+
+
+def lying_tar():
+    """One ustar header that promises 8 GiB, and nothing behind it."""
+    h = bytearray(512)
+    h[0:14] = b"workspace/file"
+    h[100:108] = b"0000644\0"
+    h[108:116] = h[116:124] = b"0000000\0"
+    h[124:136] = b"77777777777\0"
+    h[136:148] = b"00000000000\0"
+    h[156:157] = b"0"
+    h[257:265] = b"ustar\x0000"
+    h[148:156] = b" " * 8
+    h[148:156] = b"%06o\0 " % sum(h)
+    return bytes(h)
+
+
+class Log(Attack):
+    def test_too_much(self):
+        report = self.over("log", "yes 'a line of the log that never ends'", log="2MiB")
+        self.assertEqual(report["granted"], 2 * MIB)
+        self.assertLessEqual(os.path.getsize(os.path.join(self.builds()[-1], "log")), 2 * MIB)
+
+    def test_one_line_without_end(self):
+        self.over("log", "tr '\\0' x < /dev/zero", log="2MiB")
+
+    def test_flood_of_the_log_port(self):
+        self.over("log", PORT + "dd if=/dev/zero bs=1M > $(port contractor.log)", log="4MiB")
+
+
+class Ports(Attack):
+    def test_flood_of_the_ctl_port(self):
+        self.spec(PORT + "ctl=$(port contractor.ctl)\nyes > $ctl || yes >&3\nsleep 60")
+        r = self.contractor("build", "--limit", "time=60s", "spec.yaml")
+        self.assertIn(r.exit, (1, 3, 5), r)
+        self.assertEqual(self.read("ws/kept"), "from before")
+
+    def test_device_io(self):
+        """Endless reads of a disk: bounded by CPU time like everything else."""
+        self.over("cpu-time", DISK + "d=$(disk root)\nwhile :; do dd if=$d of=/dev/null bs=1M "
+                  "iflag=direct 2>/dev/null; done", cpu_time="15s", time="3min")
+
+
+if __name__ == "__main__":
+    sys.exit(case.main(__name__))
