@@ -2,7 +2,6 @@
 /* Peers, listeners and the injected ways of the relay on loopback. */
 #include "net.h"
 
-#include <check.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -13,6 +12,13 @@
 #include <sys/wait.h>
 
 #include "base/io.h"
+
+/* Benches use this file too, so that Check is not at hand. */
+#define must(condition)                             \
+	do {                                        \
+		if (!(condition))                   \
+			fake_die("%s", #condition); \
+	} while (0)
 
 static void resolve(const char *name, struct resolver_answer *ret, void *user_data)
 {
@@ -90,11 +96,11 @@ static int bound(int type, uint32_t addr, uint16_t *port)
 	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
 	socklen_t len = sizeof(in);
 
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&in, len), 0);
+	must(fd >= 0);
+	must(bind(fd, (struct sockaddr *)&in, len) == 0);
 	if (type == SOCK_STREAM)
-		ck_assert_int_eq(listen(fd, 2048), 0);
-	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&in, &len), 0);
+		must(listen(fd, 2048) == 0);
+	must(getsockname(fd, (struct sockaddr *)&in, &len) == 0);
 	*port = ntohs(in.sin_port);
 	return fd;
 }
@@ -108,8 +114,8 @@ int fake_listen(int type, uint16_t *ret_port)
 void fake_net_init(struct fake_net *f, const struct net_rule *rules, size_t n_rules)
 {
 	*f = (struct fake_net){.dialer_fd = -1};
-	ck_assert_int_eq(loop_new(&f->loop), 0);
-	ck_assert_int_eq(net_synth_new(0xc6120001, 0xc613fffe, &f->synth), 0);
+	must(loop_new(&f->loop) == 0);
+	must(net_synth_new(0xc6120001, 0xc613fffe, &f->synth) == 0);
 	f->dialer_config = (struct dialer_config){.rules = rules,
 						  .n_rules = n_rules,
 						  .resolve = resolve,
@@ -124,8 +130,8 @@ void fake_net_init(struct fake_net *f, const struct net_rule *rules, size_t n_ru
 					  .user_data = f};
 	f->config.tcp_fd = bound(SOCK_STREAM, INADDR_ANY, &f->port);
 	f->config.udp_fd = bound(SOCK_DGRAM, INADDR_ANY, &f->port);
-	ck_assert_int_eq(io_set_nonblock(f->config.tcp_fd, 1), 0);
-	ck_assert_int_eq(io_set_nonblock(f->config.udp_fd, 1), 0);
+	must(io_set_nonblock(f->config.tcp_fd, 1) == 0);
+	must(io_set_nonblock(f->config.udp_fd, 1) == 0);
 }
 
 /* In the child: nothing stays open but fd, as number 3. */
@@ -148,13 +154,14 @@ void fake_net_start(struct fake_net *f)
 	struct err e = ERR_INIT;
 	int fds[2];
 
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+	must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
 	f->dialer_pid = fake_peer(run_dialer, fds[1], &f->dialer_config);
 	close(fds[1]);
 	f->dialer_fd = fds[0];
-	ck_assert_int_eq(dial_client_new(f->loop, f->dialer_fd, NULL, NULL, &f->client, &e), 0);
+	must(dial_client_new(f->loop, f->dialer_fd, NULL, NULL, &f->client, &e) == 0);
 	f->config.dialer = f->client;
-	ck_assert_msg(relay_new(f->loop, &f->config, &f->relay, &e) == 0, "%s", e.text);
+	if (relay_new(f->loop, &f->config, &f->relay, &e) < 0)
+		fake_die("%s", e.text);
 }
 
 void fake_net_done(struct fake_net *f)
@@ -169,8 +176,8 @@ void fake_net_done(struct fake_net *f)
 	net_synth_free(f->synth);
 	loop_free(f->loop);
 	if (f->dialer_pid > 0) {
-		ck_assert_int_eq(waitpid(f->dialer_pid, &status, 0), f->dialer_pid);
-		ck_assert_int_eq(status, 0);
+		must(waitpid(f->dialer_pid, &status, 0) == f->dialer_pid);
+		must(status == 0);
 	}
 }
 
@@ -179,9 +186,9 @@ struct sockaddr_in fake_net_dest(struct fake_net *f, const char *host, uint16_t 
 	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(f->port)};
 	struct net_addr a;
 
-	ck_assert_uint_lt(f->n_dests, FAKE_DESTS_MAX);
+	must(f->n_dests < FAKE_DESTS_MAX);
 	if (net_addr_parse(host, &a) < 0)
-		ck_assert_int_eq(net_synth_get(f->synth, host, &a), 0);
+		must(net_synth_get(f->synth, host, &a) == 0);
 	(void)net_addr_to_sockaddr(&a, port, &f->dests[f->n_dests]);
 	in.sin_addr.s_addr = htonl(0x7f000100 | (uint32_t)f->n_dests);
 	f->n_dests++;
@@ -192,7 +199,7 @@ pid_t fake_peer(void (*fn)(int fd, void *arg), int fd, void *arg)
 {
 	pid_t pid = fork();
 
-	ck_assert_int_ge(pid, 0);
+	must(pid >= 0);
 	if (pid == 0) {
 		(void)alarm(100);
 		keep_only(fd);
@@ -206,13 +213,13 @@ void *fake_shared(size_t n)
 {
 	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	ck_assert_ptr_ne(p, MAP_FAILED);
+	must(p != MAP_FAILED);
 	return p;
 }
 
 void fake_unshare(void *p, size_t n)
 {
-	ck_assert_int_eq(munmap(p, n), 0);
+	must(munmap(p, n) == 0);
 }
 
 void fake_net_wait(struct fake_net *f, pid_t pid)
@@ -222,11 +229,11 @@ void fake_net_wait(struct fake_net *f, pid_t pid)
 	pid_t r = 0;
 
 	while (r == 0 && io_now_ms() < end) {
-		ck_assert_int_eq(loop_step(f->loop, 20), 0);
+		must(loop_step(f->loop, 20) == 0);
 		r = waitpid(pid, &status, WNOHANG);
 	}
-	ck_assert_int_eq(r, pid);
-	ck_assert_int_eq(status, 0);
+	must(r == pid);
+	must(status == 0);
 }
 
 void fake_net_step(struct fake_net *f, uint64_t ms, const unsigned *counter, unsigned n)
@@ -234,7 +241,7 @@ void fake_net_step(struct fake_net *f, uint64_t ms, const unsigned *counter, uns
 	uint64_t end = io_now_ms() + ms;
 
 	while (io_now_ms() < end && !(counter && *counter >= n))
-		ck_assert_int_eq(loop_step(f->loop, 10), 0);
+		must(loop_step(f->loop, 10) == 0);
 }
 
 void fake_die(const char *fmt, ...)

@@ -51,7 +51,7 @@ struct sockaddr_in fake_net_dest(struct fake_net *f, const char *host, uint16_t 
 /* A process that runs fn(fd, arg) and exits with 0; only fd (as 3) stays open in it. */
 pid_t fake_peer(void (*fn)(int fd, void *arg), int fd, void *arg);
 
-/* Steps the loop until the process ends, and fails the test unless it exits with 0. */
+/* Steps the loop until the process ends; ends the test too unless it exits with 0. */
 void fake_net_wait(struct fake_net *f, pid_t pid);
 
 /* Steps the loop for ms, or until *counter reaches n. */
