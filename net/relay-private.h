@@ -5,6 +5,8 @@
 
 #include "relay.h"
 
+#define RELAY_PIPES_MAX 64 /* directions that are spliced at once; the others are copied */
+
 /* Where the worker wants to go. */
 struct target {
 	enum net_proto proto;
@@ -26,6 +28,7 @@ struct relay {
 	struct meter meter;
 	bool over, refilling, accept_muted;
 	struct relay_conn *conns, *conns_last;
+	size_t pipes; /* in use */
 	struct relay_flow *flows;
 	struct relay_stats stats;
 	struct relay_rule_stats *rule_stats;

@@ -1,23 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* TCP through the relay: accept, dial, copy both ways, half-close, reset. */
+/* TCP through the relay: accept, dial, run both directions, reset. */
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "base/io.h"
-#include "relay-private.h"
+#include "relay-copy.h"
 
 #define ACCEPT_BATCH 64
-#define COPY_ROUNDS  4 /* buffers that one direction may move before others have their turn */
-
-/* One direction: from side `from` to the other one. */
-struct half {
-	uint8_t *rest; /* read but not yet taken by the other side; NULL: nothing */
-	size_t rest_off, rest_len;
-	bool eof;	/* `from` has ended */
-	bool shut;	/* and the other side has been told */
-	bool throttled; /* waits for the bucket */
-};
 
 /* Side METER_UP is the worker's, where bytes upward come from; METER_DOWN is the server's. */
 struct side {
@@ -95,7 +85,7 @@ static void conn_free(struct relay_conn *c, bool reset)
 		if (reset)
 			reset_fd(&c->sides[d].fd);
 		fd_close(&c->sides[d].fd);
-		free(c->halves[d].rest);
+		half_done(r, &c->halves[d]);
 	}
 	unlink_conn(c);
 	r->stats.connections--;
@@ -112,9 +102,9 @@ static int update_side(struct relay_conn *c, enum meter_dir d)
 	struct side *s = &c->sides[d];
 	uint32_t events = 0;
 
-	if (!from->eof && !from->rest && !from->throttled && !c->dialing)
+	if (!c->dialing && half_wants_input(from))
 		events |= EPOLLIN;
-	if (to->rest)
+	if (half_wants_output(to))
 		events |= EPOLLOUT;
 	if (s->source && events == s->events)
 		return 0;
@@ -124,109 +114,10 @@ static int update_side(struct relay_conn *c, enum meter_dir d)
 	return loop_add_fd(c->relay->loop, s->fd, events, on_side, s, &s->source);
 }
 
-/* Offers the rest again. 1: all gone, 0: not yet, or a negative errno. */
-static int flush_rest(struct half *h, int to)
-{
-	while (h->rest) {
-		ssize_t n = send(to, h->rest + h->rest_off, h->rest_len - h->rest_off,
-				 MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (n < 0)
-			return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-		h->rest_off += (size_t)n;
-		if (h->rest_off == h->rest_len) {
-			free(h->rest);
-			*h = (struct half){.eof = h->eof};
-		}
-	}
-	return 1;
-}
-
-/* Sends what was read; what does not fit is kept. 1: all gone, 0: kept, or a negative errno. */
-static int pass_on(struct half *h, int to, const uint8_t *data, size_t len)
-{
-	ssize_t n = send(to, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		return -errno;
-	if (n < 0)
-		n = 0;
-	if ((size_t)n == len)
-		return 1;
-	h->rest_len = len - (size_t)n;
-	h->rest_off = 0;
-	h->rest = malloc(h->rest_len);
-	if (!h->rest)
-		return -ENOMEM;
-	memcpy(h->rest, data + n, h->rest_len);
-	return 0;
-}
-
-/* The total is used up: is there more to pass? 1: the end of the stream, 0: not now, or -EDQUOT. */
-static int beyond_total(int from)
-{
-	char byte;
-	ssize_t n = recv(from, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-
-	if (n == 0)
-		return 1;
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	return -EDQUOT;
-}
-
-/* Reads one buffer's worth. The count, 0 at the end, -EAGAIN (later), or a negative errno. */
-static ssize_t read_some(struct relay_conn *c, enum meter_dir d)
-{
-	struct relay *r = c->relay;
-	size_t allowed = meter_allow(&r->meter, d, sizeof(r->buffer), io_now_ms());
-	ssize_t n;
-
-	if (allowed == 0 && meter_left(&r->meter) == 0) {
-		int rc = beyond_total(c->sides[d].fd);
-
-		return rc == 1 ? 0 : (rc == 0 ? -EAGAIN : rc);
-	}
-	if (allowed == 0) {
-		c->halves[d].throttled = true;
-		relay_wait_refill(r);
-		return -EAGAIN;
-	}
-	n = recv(c->sides[d].fd, r->buffer, allowed, MSG_DONTWAIT);
-	if (n < 0)
-		return errno == EINTR ? -EAGAIN : -errno;
-	if (n > 0)
-		relay_count(r, &c->target, d, (size_t)n);
-	return n;
-}
-
-/* Moves what can be moved in one direction. 0 or a negative errno: the connection is at its end. */
 static int run_half(struct relay_conn *c, enum meter_dir d)
 {
-	struct half *h = &c->halves[d];
-	int to = c->sides[!d].fd, r = flush_rest(h, to);
-
-	for (int i = 0; i < COPY_ROUNDS && r == 1 && !h->eof && !h->throttled; i++) {
-		ssize_t n = read_some(c, d);
-
-		if (n == -EAGAIN)
-			break;
-		if (n < 0)
-			return (int)n;
-		c->active_ms = io_now_ms();
-		if (n == 0)
-			h->eof = true;
-		else
-			r = pass_on(h, to, c->relay->buffer, (size_t)n);
-	}
-	if (r < 0)
-		return r;
-	if (h->eof && !h->rest && !h->shut) {
-		h->shut = true;
-		if (shutdown(to, SHUT_WR) < 0 && errno != ENOTCONN)
-			return -errno;
-	}
-	return 0;
+	return half_run(c->relay, &c->target, d, &c->halves[d], c->sides[d].fd, c->sides[!d].fd,
+			&c->active_ms);
 }
 
 /* Runs both directions and waits for more, or ends the connection. False: it is gone. */
@@ -264,7 +155,7 @@ static void on_side(struct loop_source *src, uint32_t events, void *user_data)
 		return;
 	}
 	/* what came before a reset is still read below; nothing more can come, or go there */
-	if (events & EPOLLERR && from->eof && !from->rest) {
+	if (events & EPOLLERR && from->eof && !half_wants_output(from)) {
 		conn_free(c, true);
 		return;
 	}
@@ -330,6 +221,8 @@ static void take(struct relay *r, int *fd)
 	c->active_ms = io_now_ms();
 	c->sides[METER_UP] = (struct side){.conn = c, .fd = take_fd(fd)};
 	c->sides[METER_DOWN] = (struct side){.conn = c, .fd = -1};
+	half_init(&c->halves[METER_UP]);
+	half_init(&c->halves[METER_DOWN]);
 	link_last(c);
 	r->stats.connections++;
 	if (relay_dial(r, &c->target, on_dialed, c, &c->dial_id) < 0) {
@@ -391,6 +284,10 @@ void relay_tcp_deadlines(struct relay *r, uint64_t now)
 		uint64_t limit = c->dialing ? r->config.connect_ms : r->config.idle_ms;
 
 		next = c->next;
+		if (now >= c->active_ms + 1000) {
+			half_rest(r, &c->halves[METER_UP]);
+			half_rest(r, &c->halves[METER_DOWN]);
+		}
 		if (now < c->active_ms + limit)
 			continue;
 		if (c->dialing)

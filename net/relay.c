@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The relay as a whole: decisions, events, counts, timers, the change of phase and the end. */
 #include <errno.h>
+#include <signal.h>
 #include <sys/resource.h>
 
 #include "base/io.h"
 #include "relay-private.h"
 
 #define REFILL_MS    10
-#define FDS_RESERVED 64 /* for everything in the process that is not the relay's */
+#define FDS_RESERVED (64 + 2 * RELAY_PIPES_MAX) /* pipes, and all that is not the relay's */
 
 struct net_query relay_event_query(const struct relay_event *ev)
 {
@@ -232,6 +233,7 @@ int relay_new(struct loop *l, const struct relay_config *c, struct relay **ret, 
 	if (!r->config.udp_idle_ms)
 		r->config.udp_idle_ms = 60000;
 	fit_limits(&r->config);
+	(void)signal(SIGPIPE, SIG_IGN); /* splice knows no MSG_NOSIGNAL */
 	meter_init(&r->meter, c->rate, c->total, io_now_ms());
 	r->rule_stats = calloc(c->n_rules + 1, sizeof(*r->rule_stats));
 	rc = r->rule_stats ? relay_start(r) : -ENOMEM;

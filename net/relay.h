@@ -80,8 +80,8 @@ struct relay_config {
 struct relay;
 
 /*
- * Relays in the loop until freed. Raises RLIMIT_NOFILE to the hard limit, and takes fewer
- * connections where that is too low. 0 or a negative errno.
+ * Relays in the loop until freed. Raises RLIMIT_NOFILE to the hard limit, takes fewer connections
+ * where that is too low, and has SIGPIPE ignored. 0 or a negative errno.
  */
 int relay_new(struct loop *l, const struct relay_config *c, struct relay **ret, struct err *e);
 

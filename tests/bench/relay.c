@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Measures the relay on loopback against no relay at all. */
 /*
- * Measures the relay on loopback against no relay at all, interleaved: throughput both ways with
- * every byte checked, connections a second, and the CPU time that the relay takes for it.
- * relay [MEGABYTES [ROUNDS]]
+ * Usage: bench-relay [MEGABYTES [ROUNDS]]. Interleaved, with and without the relay: throughput,
+ * connections a second, and the CPU time that the relay takes; then once with every byte checked.
  */
 #include <poll.h>
 #include <sys/resource.h>
