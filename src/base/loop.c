@@ -36,7 +36,8 @@ struct loop_source {
 struct loop {
 	int epoll;
 	struct loop_source *sources;
-	int depth; /* dispatches under way: dead sources are freed at 0 */
+	int depth;    /* dispatches under way: dead sources are freed at 0 */
+	bool unswept; /* there are some */
 	bool quit;
 	int value;
 };
@@ -63,6 +64,9 @@ static void sweep(struct loop *l)
 {
 	struct loop_source **p = &l->sources;
 
+	if (!l->unswept)
+		return;
+	l->unswept = false;
 	while (*p) {
 		struct loop_source *s = *p;
 
@@ -193,7 +197,7 @@ struct loop_source *loop_remove(struct loop_source *s)
 {
 	if (!s || s->dead)
 		return NULL;
-	s->dead = true;
+	s->dead = s->loop->unswept = true;
 	(void)epoll_ctl(s->loop->epoll, EPOLL_CTL_DEL, s->fd, NULL);
 	if (s->owned)
 		(void)close(s->fd);
