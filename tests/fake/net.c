@@ -149,7 +149,7 @@ static void run_dialer(int fd, void *arg)
 		fake_die("dialer_run");
 }
 
-void fake_net_start(struct fake_net *f)
+void fake_net_start_dialer(struct fake_net *f)
 {
 	struct err e = ERR_INIT;
 	int fds[2];
@@ -160,8 +160,20 @@ void fake_net_start(struct fake_net *f)
 	f->dialer_fd = fds[0];
 	must(dial_client_new(f->loop, f->dialer_fd, NULL, NULL, &f->client, &e) == 0);
 	f->config.dialer = f->client;
+}
+
+void fake_net_start_relay(struct fake_net *f)
+{
+	struct err e = ERR_INIT;
+
 	if (relay_new(f->loop, &f->config, &f->relay, &e) < 0)
 		fake_die("%s", e.text);
+}
+
+void fake_net_start(struct fake_net *f)
+{
+	fake_net_start_dialer(f);
+	fake_net_start_relay(f);
 }
 
 void fake_net_done(struct fake_net *f)

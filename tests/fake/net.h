@@ -39,8 +39,10 @@ struct fake_net {
  */
 void fake_net_init(struct fake_net *f, const struct net_rule *rules, size_t n_rules);
 
-/* Starts dialer and relay. */
+/* Starts dialer and relay; or first the one and then, in another network namespace, the other. */
 void fake_net_start(struct fake_net *f);
+void fake_net_start_dialer(struct fake_net *f);
+void fake_net_start_relay(struct fake_net *f);
 
 /* Ends all of it and reaps the dialer. */
 void fake_net_done(struct fake_net *f);
