@@ -196,6 +196,29 @@ static int read_unpacked(int root, const char *path, struct buf *out, struct err
 	return r < 0 ? err_errno(e, r, "%s in the image: cannot unpack", path) : 0;
 }
 
+/*
+ * Cuts the signature off a module: "<signature> <12 bytes, the last 4 the signature's length, big
+ * endian> ~Module signature appended~\n", include/linux/module_signature.h of Linux. Checking the
+ * signatures of a handful of modules takes a sixth of all instructions of a boot; a kernel that
+ * does not insist on one notes that it is missing, and the initramfs is not a way in: who can
+ * change it can change the kernel.
+ */
+static void drop_signature(struct buf *module)
+{
+	static const char mark[] = "~Module signature appended~\n";
+	const size_t mark_len = sizeof(mark) - 1, info_len = 12;
+	const unsigned char *p;
+	size_t n;
+
+	if (module->len < mark_len + info_len ||
+	    memcmp(module->data + module->len - mark_len, mark, mark_len) != 0)
+		return;
+	p = (const unsigned char *)module->data + module->len - mark_len - 4;
+	n = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+	if (n <= module->len - mark_len - info_len)
+		module->len -= n + mark_len + info_len;
+}
+
 /* Adds the folders above `path` that the archive lacks: those that `last` does not have either. */
 static int add_parents(struct cpio *c, const char *path, const char *last)
 {
@@ -240,6 +263,7 @@ static int add_modules(struct cpio *c, int root, const char *release, const char
 		r = read_unpacked(root, from, &data, e);
 		if (r < 0)
 			return r;
+		drop_signature(&data);
 		r = add_parents(c, to, last);
 		if (r == 0)
 			r = cpio_add_file(c, to, 0644, data.data, data.len);

@@ -42,7 +42,7 @@ class Worker:
     """One machine; all its files are in a folder of its own that close() removes."""
 
     def __init__(self, image, machine, recipe, tree=(), env="", output=64 * MIB, scratch=512 * MIB,
-                 memory=512, cpus=2, cmdline="", driver=None, ports=("ctl", "log"), input_disk=True):
+                 memory=512, cpus=2, cmdline="", driver=None, ports=("ctl", "log"), input_disk=True, extra=()):
         self.start = time.monotonic()
         self.console = self.log = self.ctl = b""
         self.times = []
@@ -54,7 +54,7 @@ class Worker:
             with open(os.path.join(FIRMWARE, "driver"), "rb") as f:
                 driver = f.read()
         self._disks(driver, recipe, tree, env, output, scratch)
-        self._spawn(image, machine, memory, cpus, cmdline, ports, scratch, input_disk)
+        self._spawn(image, machine, memory, cpus, cmdline, ports, scratch, input_disk, extra)
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -83,9 +83,9 @@ class Worker:
                             "-m", "0", "-E", "lazy_itable_init=1,nodiscard",
                             self.path("scratch"), f"{scratch // 1024}k"], check=True)
 
-    def _spawn(self, image, machine, memory, cpus, cmdline, ports, scratch, input_disk):
+    def _spawn(self, image, machine, memory, cpus, cmdline, ports, scratch, input_disk, extra):
         kind = "device" if machine == "microvm" else "pci"
-        argv = [QEMU, "-M", machine + ",accel=tcg", "-cpu", os.environ.get("CONTRACTOR_TEST_CPU", "max"), "-m", str(memory), "-smp", str(cpus),
+        argv = [QEMU, "-M", machine + ",accel=tcg" if not extra else machine, "-cpu", os.environ.get("CONTRACTOR_TEST_CPU", "max"), "-m", str(memory), "-smp", str(cpus),
                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                 "-kernel", self.path("kernel"), "-initrd", self.path("initrd"),
                 "-append", f"{self.manifest['cmdline']} {cmdline}".strip()]
@@ -109,7 +109,7 @@ class Worker:
         for name in ports:
             argv += ["-chardev", f"socket,id={name},fd={pairs[name][1].fileno()}",
                      "-device", f"virtserialport,chardev={name},name=contractor.{name}"]
-        argv += ["-chardev", f"socket,id=console,fd={pairs['console'][1].fileno()}", "-serial", "chardev:console"]
+        argv += ["-chardev", f"socket,id=console,fd={pairs['console'][1].fileno()}", "-serial", "chardev:console", *extra]
         self.socks = {name: pair[0] for name, pair in pairs.items()}
         self.argv = argv
         self.start = time.monotonic()
