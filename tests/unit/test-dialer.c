@@ -4,8 +4,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 
 #include "base/io.h"
@@ -120,6 +123,8 @@ static const char *const hosts[] = {
 	"rebind.public.test 127.0.0.1",
 	"rebind6.public.test ::1 ::ffff:127.0.0.1",
 	"meta.public.test 169.254.169.254",
+	"own.public.test 9.8.7.6",
+	"nat.public.test 64:ff9b::908:706",
 	"none.local.test",
 };
 
@@ -365,6 +370,41 @@ START_TEST(denied)
 }
 END_TEST
 
+/* A network namespace of the test's own whose loopback has the public address 9.8.7.6. */
+static void own_namespace(void)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x09080706)};
+	struct ifreq ifr = {.ifr_name = "lo:1"};
+	int fd;
+
+	ck_assert_int_eq(unshare(CLONE_NEWUSER | CLONE_NEWNET), 0);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	memcpy(&ifr.ifr_addr, &in, sizeof(in));
+	ck_assert_int_eq(ioctl(fd, SIOCSIFADDR, &ifr), 0);
+	ifr.ifr_flags = IFF_UP | IFF_RUNNING;
+	ck_assert_int_eq(ioctl(fd, SIOCSIFFLAGS, &ifr), 0);
+	close(fd);
+}
+
+/* A public address is refused all the same when it is this host's, plain or translated. */
+START_TEST(own_address)
+{
+	struct fixture f;
+	uint16_t port = 0;
+	int fd;
+
+	own_namespace();
+	fd = listener("9.8.7.6", 16, &port);
+	setup(&f);
+	ck_assert_int_eq(dial(&f, "own.public.test", port, NET_PROTO_TCP), DIAL_DENIED);
+	ck_assert_int_eq(f.reply.decision.reason, NET_DENIED_OWN);
+	ck_assert_int_eq(dial(&f, "nat.public.test", port, NET_PROTO_TCP), DIAL_DENIED);
+	ck_assert_int_eq(f.reply.decision.reason, NET_DENIED_OWN);
+	teardown(&f);
+	close(fd);
+}
+END_TEST
+
 /* Slow names and silent hosts have their deadlines, and hold up nobody. */
 START_TEST(deadlines)
 {
@@ -526,6 +566,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, connects);
 	tcase_add_test(tc, udp);
 	tcase_add_test(tc, denied);
+	tcase_add_test(tc, own_address);
 	tcase_add_test(tc, deadlines);
 	tcase_add_test(tc, many);
 	tcase_add_test(tc, cancel);

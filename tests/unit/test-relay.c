@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -290,9 +291,11 @@ START_TEST(many)
 }
 END_TEST
 
+#define QUEUED 60
+
 static void one_by_one(int listen_fd, void *arg)
 {
-	for (int i = 0; i < 12; i++) {
+	for (int i = 0; i < QUEUED; i++) {
 		int fd = fake_accept(listen_fd);
 
 		fake_send(fd, 0, 10);
@@ -300,9 +303,9 @@ static void one_by_one(int listen_fd, void *arg)
 	}
 }
 
-static void twelve(int none, void *arg)
+static void all_at_once(int none, void *arg)
 {
-	int fds[12];
+	int fds[QUEUED];
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		fds[i] = fake_connect(arg);
@@ -314,7 +317,7 @@ static void twelve(int none, void *arg)
 }
 
 /* Beyond the limit connections wait in the kernel's queue, and have their turn. */
-START_TEST(connection_limit)
+static void check_queue(size_t connections)
 {
 	struct fake_net f;
 	struct sockaddr_in to;
@@ -323,15 +326,30 @@ START_TEST(connection_limit)
 	int fd = fake_listen(SOCK_STREAM, &port);
 
 	setup(&f);
-	f.config.connections = 3;
+	f.config.connections = connections;
 	to = fake_net_dest(&f, "a.local.test", port);
 	fake_net_start(&f);
 	s = fake_peer(one_by_one, fd, NULL);
 	close(fd);
-	c = fake_peer(twelve, -1, &to);
+	c = fake_peer(all_at_once, -1, &to);
 	fake_net_wait(&f, c);
 	fake_net_wait(&f, s);
 	fake_net_done(&f);
+}
+
+START_TEST(connection_limit)
+{
+	check_queue(3);
+}
+END_TEST
+
+/* With few descriptors to have, the relay takes fewer connections and lives. */
+START_TEST(few_descriptors)
+{
+	struct rlimit few = {260, 260};
+
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	check_queue(0);
 }
 END_TEST
 
@@ -497,6 +515,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, refusals);
 	tcase_add_test(tc, many);
 	tcase_add_test(tc, connection_limit);
+	tcase_add_test(tc, few_descriptors);
 	tcase_add_test(tc, slow_reader_stops_none);
 	tcase_add_test(tc, reset_is_passed_on);
 	tcase_add_test(tc, client_reset_is_passed_on);
