@@ -35,6 +35,7 @@ struct pack {
 	void *hole; /* mapped at the first use */
 	struct inodes inodes;
 	bool inodes_full;
+	bool utf8; /* the locale knows UTF-8 */
 	uint64_t entries;
 	uint64_t bytes;
 };
@@ -76,6 +77,7 @@ int pack_new(int fd, struct pack **ret, struct err *e)
 		return err_oom(e);
 	p->fd = fd;
 	p->locale = newlocale(LC_ALL_MASK, "C.UTF-8", NULL);
+	p->utf8 = p->locale != NULL;
 	if (!p->locale)
 		p->locale = newlocale(LC_ALL_MASK, "C", NULL);
 	if (!p->locale)
@@ -235,12 +237,33 @@ static int skip_hole(struct pack *p, const char *path, uint64_t n, struct err *e
 	return 0;
 }
 
+/*
+ * libarchive 3.6.2 gives a sparse file a wrong name when it cannot convert the name and
+ * has to cut it for the plain header: it then reads the name that it has just overwritten. Such a
+ * file goes in with zeros for holes.
+ */
+static bool may_be_sparse(const struct pack *p, const char *path)
+{
+	size_t len = strlen(path);
+
+	if (len < 64)
+		return true;
+	if (p->utf8)
+		return text_is_utf8(path, len);
+	for (size_t i = 0; i < len; i++) {
+		if ((unsigned char)path[i] >= 0x80)
+			return false;
+	}
+	return true;
+}
+
 /* Puts the file's stretches of data into the entry, if it has holes at all. */
-static void map_holes(struct pack *p, int fd, const struct stat *st)
+static void map_holes(struct pack *p, const char *path, int fd, const struct stat *st)
 {
 	off_t at = 0;
 
-	if (st->st_size == 0 || (uint64_t)st->st_blocks * 512 >= (uint64_t)st->st_size)
+	if (st->st_size == 0 || (uint64_t)st->st_blocks * 512 >= (uint64_t)st->st_size ||
+	    !may_be_sparse(p, path))
 		return;
 	for (int i = 0; at < st->st_size; i++) {
 		off_t data = lseek(fd, at, SEEK_DATA), end;
@@ -321,7 +344,7 @@ int pack_file(struct pack *p, const char *path, int fd, const struct stat *st, c
 			       name);
 	begin(p, path, AE_IFREG, st->st_mode, st);
 	archive_entry_set_size(p->entry, st->st_size);
-	map_holes(p, fd, st);
+	map_holes(p, path, fd, st);
 	r = write_header(p, path, e);
 	return r < 0 ? r : copy_content(p, path, fd, st, name, e);
 }
