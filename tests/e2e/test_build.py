@@ -110,12 +110,13 @@ class Build(case.Case):
     def test_environment_of_a_build(self):
         self.env["SECRET_OF_THE_HOST"] = "s3cret"
         self.spec("env > ../env\nid -u > ../uid\npwd > ../pwd\ncat > ../stdin\n"
-                  "echo to stdout\necho to stderr >&2", env={"CFLAGS": "-O2 'quoted' $HOME"})
+                  "umask > ../umask\necho to stdout\necho to stderr >&2", env={"CFLAGS": "-O2 'quoted' $HOME"})
         r = self.build()
         self.assertIn("CFLAGS=-O2 'quoted' $HOME\n", self.read("ws/env"))
         self.assertNotIn("s3cret", self.read("ws/env"))
         self.assertEqual(self.read("ws/pwd"), "/workspace/src\n")
         self.assertEqual(self.read("ws/stdin"), "")
+        self.assertEqual(self.read("ws/umask"), "0022\n")
         self.assertIn("to stdout\n", self.log())
         self.assertIn("to stderr\n", self.log())
         self.assertNotIn("s3cret", r.out + r.err)
