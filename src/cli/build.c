@@ -203,6 +203,20 @@ static void save(struct build *b, int output_fd)
 	}
 }
 
+/* Attempts at forbidden network access fail the build, whatever its own exit code was. */
+static void judge_denied(struct build *b)
+{
+	int code = b->verdict.exit_code;
+
+	if (b->n_denied == 0 || !b->spec->network.denied_fails)
+		return;
+	b->verdict = verdict_make(VERDICT_DENIED, "the build tried to reach %s%s%s, which %s",
+				  b->denied[0].host[0] ? b->denied[0].host : b->denied[0].address,
+				  b->n_denied > 1 ? " and more" : "", "",
+				  "its rules do not allow (network: on-denied: fail)");
+	b->verdict.exit_code = code;
+}
+
 static void run_worker(struct build *b)
 {
 	_cleanup_(disks_done) struct disks disks = DISKS_INIT;
@@ -224,6 +238,8 @@ static void run_worker(struct build *b)
 	ui_output_end(&b->ui);
 	if (b->verdict.kind == VERDICT_BUILT || b->verdict.kind == VERDICT_FAILED)
 		save(b, disks.output);
+	if (b->verdict.kind == VERDICT_BUILT || b->verdict.kind == VERDICT_FAILED)
+		judge_denied(b);
 	build_phase(b, NULL);
 }
 
@@ -258,5 +274,7 @@ void build_done(struct build *b)
 	buf_done(&b->outside_links);
 	ui_done(&b->ui);
 	free(b->samples);
+	free(b->denied);
 	b->samples = NULL;
+	b->denied = NULL;
 }

@@ -13,6 +13,7 @@
 
 #define BUILD_PHASES_MAX  16
 #define BUILD_SAMPLES_MAX 2000
+#define BUILD_DENIED_MAX  257 /* distinct attempts, and one entry for all others */
 
 struct build_options {
 	const char *spec_path;
@@ -32,6 +33,14 @@ struct build_phase {
 	uint64_t start_ms, end_ms; /* since the start of the build */
 };
 
+/* One distinct attempt to reach what no rule allows; the texts are escaped, fit to print. */
+struct build_denied {
+	char protocol[8], host[256], address[64], phase[16];
+	char reason[512];
+	char remedy[512]; /* the line that would allow it, or "" */
+	uint64_t port, count;
+};
+
 /* Owns all. Zero it with BUILD_INIT; build_done frees. */
 struct build {
 	struct build_options opt;
@@ -46,6 +55,8 @@ struct build {
 	struct limits_sample *samples; /* thinned: at most BUILD_SAMPLES_MAX */
 	size_t n_samples;
 	struct limits_sample peak;
+	struct build_denied *denied;
+	size_t n_denied;
 	uint64_t started_ms;
 	char accel[8], accel_why[256];
 	const char *isolation; /* what was really used */

@@ -2,6 +2,7 @@
 /* Making the disks. All are O_TMPFILE: a killed build leaves none behind. */
 #include "disks.h"
 
+#include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +12,7 @@
 #include "archive/input.h"
 #include "base/child.h"
 #include "base/io.h"
+#include "net/ruleset.h"
 #include "paths.h"
 
 /*
@@ -36,10 +38,24 @@ static int make_env_file(const struct spec *spec, struct buf *out)
 	return r;
 }
 
+/* What the driver sets up without asking: NAME=VALUE lines, only when there is a network. */
+static int make_network_file(const struct spec *spec, struct buf *out)
+{
+	char host_text[INET_ADDRSTRLEN], worker_text[INET_ADDRSTRLEN];
+	struct in_addr host, worker;
+
+	ruleset_pick_subnet(spec->network.rules, spec->network.n_rules, &host, &worker);
+	(void)inet_ntop(AF_INET, &host, host_text, sizeof(host_text));
+	(void)inet_ntop(AF_INET, &worker, worker_text, sizeof(worker_text));
+	return buf_printf(out, "address=%s\nnetmask=255.255.255.0\ngateway=%s\nresolver=%s\n",
+			  worker_text, host_text, host_text);
+}
+
 static int write_head(int fd, const struct spec *spec, struct err *e)
 {
 	_cleanup_free_ char *firmware = NULL, *path = NULL;
-	_cleanup_buf_ struct buf driver = {0}, env = {0};
+	_cleanup_buf_ struct buf driver = {0}, env = {0}, network = {0};
+	bool online = spec->network.n_rules > 0;
 	int r = paths_firmware(&firmware, e);
 
 	if (r < 0)
@@ -50,14 +66,15 @@ static int write_head(int fd, const struct spec *spec, struct err *e)
 	r = io_read_file(AT_FDCWD, path, DRIVER_MAX, &driver, e);
 	if (r < 0)
 		return r;
-	if (make_env_file(spec, &env) < 0)
+	if (make_env_file(spec, &env) < 0 || (online && make_network_file(spec, &network) < 0))
 		return err_oom(e);
 	const struct input_file files[] = {
 		{"driver", driver.data, driver.len, 0755},
 		{"recipe", spec->build, strlen(spec->build), 0644},
 		{"env", buf_str(&env), env.len, 0644},
+		{"network", buf_str(&network), network.len, 0644},
 	};
-	return input_write_head(fd, files, ARRAY_SIZE(files), e);
+	return input_write_head(fd, files, ARRAY_SIZE(files) - !online, e);
 }
 
 static int make_input(const char *dir, const struct spec *spec, struct disks *d, struct err *e)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 
@@ -74,6 +75,24 @@ static size_t make_env(const char *out[8], char store[8][512])
 	return n;
 }
 
+/* The numbers are those of the descriptors below. */
+static void make_argv(const char *argv[16], bool dialer, bool debug)
+{
+	static const char *const always[] = {
+		"contractor-manager", "--control", "3",		"--image", "4", "--input", "5",
+		"--output",	      "6",	   "--scratch", "7"};
+	size_t n = ARRAY_SIZE(always);
+
+	memcpy(argv, always, sizeof(always));
+	if (dialer) {
+		argv[n++] = "--dialer";
+		argv[n++] = "8";
+	}
+	if (debug)
+		argv[n++] = "--debug";
+	argv[n] = NULL;
+}
+
 static int no_namespaces(int code, struct err *e)
 {
 	if (code != -EPERM && code != -ENOSPC && code != -EACCES)
@@ -87,19 +106,7 @@ pid_t launch_single(const struct launch_files *files, int debug, int *ret_contro
 {
 	_cleanup_free_ char *program = NULL;
 	_cleanup_close_ int ours = -1, theirs = -1;
-	const char *argv[] = {"contractor-manager",
-			      "--control",
-			      "3",
-			      "--image",
-			      "4",
-			      "--input",
-			      "5",
-			      "--output",
-			      "6",
-			      "--scratch",
-			      "7",
-			      debug ? "--debug" : NULL,
-			      NULL};
+	const char *argv[16];
 	char store[8][512];
 	const char *env[8];
 	struct maps maps;
@@ -116,12 +123,14 @@ pid_t launch_single(const struct launch_files *files, int debug, int *ret_contro
 	(void)snprintf(maps.uid, sizeof(maps.uid), "0 %u 1\n", (unsigned)geteuid());
 	(void)snprintf(maps.gid, sizeof(maps.gid), "0 %u 1\n", (unsigned)getegid());
 	(void)make_env(env, store);
+	make_argv(argv, files->dialer >= 0, debug);
 	const struct child_fd fds[] = {
 		{theirs, CONTROL_FD},
 		{files->image, FIRST_FILE},
 		{files->input, FIRST_FILE + 1},
 		{files->output, FIRST_FILE + 2},
 		{files->scratch, FIRST_FILE + 3},
+		{files->dialer, FIRST_FILE + 4},
 	};
 	const struct child_spec spec = {
 		.path = program,
@@ -130,7 +139,7 @@ pid_t launch_single(const struct launch_files *files, int debug, int *ret_contro
 		.clone_flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET |
 			       CLONE_NEWIPC | CLONE_NEWUTS,
 		.fds = fds,
-		.n_fds = ARRAY_SIZE(fds),
+		.n_fds = ARRAY_SIZE(fds) - (files->dialer < 0),
 		.no_new_privs = 1,
 		.new_session = 1,
 		.prepare = enter_home,

@@ -10,6 +10,7 @@
 /* Descriptors for the manager; they stay the caller's. */
 struct launch_files {
 	int image, input, output, scratch;
+	int dialer; /* -1: the build has no network */
 };
 
 /*

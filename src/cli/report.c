@@ -12,6 +12,7 @@
 #include "base/text.h"
 
 #define CONSOLE_LINES_SHOWN 12
+#define DENIED_SHOWN	    8
 
 static void add_phases(const struct build *b, cJSON *report)
 {
@@ -84,6 +85,31 @@ static void add_text(cJSON *o, const char *name, const char *text)
 		(void)cJSON_AddStringToObject(o, name, buf_str(&b));
 }
 
+static void add_denied(const struct build *b, cJSON *report)
+{
+	cJSON *list = cJSON_AddArrayToObject(report, "denied");
+
+	for (size_t i = 0; i < b->n_denied; i++) {
+		const struct build_denied *d = &b->denied[i];
+		cJSON *o = cJSON_CreateObject();
+
+		if (!o || !cJSON_AddItemToArray(list, o))
+			return;
+		add_text(o, "protocol", d->protocol);
+		if (d->host[0])
+			add_text(o, "host", d->host);
+		if (d->address[0])
+			add_text(o, "address", d->address);
+		if (d->port)
+			(void)json_add_u64(o, "port", d->port);
+		(void)json_add_u64(o, "count", d->count);
+		add_text(o, "phase", d->phase);
+		add_text(o, "reason", d->reason);
+		if (d->remedy[0])
+			add_text(o, "allow", d->remedy);
+	}
+}
+
 static void add_outside_links(const struct build *b, cJSON *report)
 {
 	cJSON *list = cJSON_AddArrayToObject(report, "outside-links");
@@ -153,6 +179,7 @@ cJSON *report_make(const struct build *b)
 	(void)cJSON_AddStringToObject(j, "accelerator", b->accel);
 	add_phases(b, j);
 	add_limits(b, j);
+	add_denied(b, j);
 	add_outside_links(b, j);
 	add_paths(b, j);
 	add_versions(b, j);
@@ -216,7 +243,12 @@ void report_summary(struct build *b)
 		ui_error(&b->ui, "%s: %s", verdict_name(v->kind), v->reason);
 		ui_say(&b->ui, "after %s:%s", format_duration(total, text), buf_str(&phases));
 	}
-	if (b->workspace.path && (v->kind == VERDICT_BUILT || v->kind == VERDICT_FAILED))
+	for (size_t i = 0; i < b->n_denied && i < DENIED_SHOWN; i++) {
+		if (b->denied[i].remedy[0])
+			ui_say(&b->ui, "to allow it: %s", b->denied[i].remedy);
+	}
+	if (b->workspace.path &&
+	    (v->kind == VERDICT_BUILT || v->kind == VERDICT_FAILED || v->kind == VERDICT_DENIED))
 		ui_say(&b->ui, "workspace: %s", b->workspace.path);
 	if (b->record.log_path)
 		ui_say(&b->ui, "log: %s", b->record.log_path);

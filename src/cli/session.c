@@ -13,6 +13,7 @@
 #include "base/io.h"
 #include "base/num.h"
 #include "base/text.h"
+#include "dial-process.h"
 #include "launch.h"
 #include "manager/proto.h"
 #include "packer.h"
@@ -28,7 +29,7 @@ struct session {
 	struct proto_conn *conn;
 	struct packer *pack;
 	struct loop_source *child, *deadline, *signals, *status;
-	pid_t pid;
+	pid_t pid, dialer;
 	bool ended;
 	int console_fd;
 };
@@ -107,6 +108,38 @@ static void copy_name(char *out, size_t size, const char *from)
 	(void)text_escape_line(from ? from : "", from ? strlen(from) : 0, out, size);
 }
 
+/* An attempt, told when it is first made and again with its final count; `id` says which. */
+static void on_denied(struct session *s, const cJSON *msg)
+{
+	uint64_t id = json_u64_or(msg, "id", UINT64_MAX);
+	struct build *b = s->b;
+	struct build_denied *d;
+
+	if (id >= BUILD_DENIED_MAX || id > b->n_denied) {
+		end_broken(s, "the manager's list of denied attempts makes no sense");
+		return;
+	}
+	if (!b->denied)
+		b->denied = calloc(BUILD_DENIED_MAX, sizeof(*b->denied));
+	if (!b->denied) {
+		end_broken(s, "out of memory");
+		return;
+	}
+	d = &b->denied[id];
+	copy_name(d->protocol, sizeof(d->protocol), json_str(msg, "protocol"));
+	copy_name(d->host, sizeof(d->host), json_str(msg, "host"));
+	copy_name(d->address, sizeof(d->address), json_str(msg, "address"));
+	copy_name(d->phase, sizeof(d->phase), json_str(msg, "phase"));
+	copy_name(d->reason, sizeof(d->reason), json_str(msg, "reason"));
+	copy_name(d->remedy, sizeof(d->remedy), json_str(msg, "remedy"));
+	d->port = json_u64_or(msg, "port", 0);
+	d->count = json_u64_or(msg, "count", 1);
+	if (id == b->n_denied) {
+		b->n_denied++;
+		ui_say(&b->ui, "denied: %s", d->reason);
+	}
+}
+
 static void on_control(struct session *s, const cJSON *msg)
 {
 	const char *type = json_str(msg, "type"), *name = json_str(msg, "name");
@@ -131,6 +164,8 @@ static void on_control(struct session *s, const cJSON *msg)
 	} else if (strcmp(type, "sample") == 0) {
 		read_sample(msg, &sample);
 		build_add_sample(b, &sample);
+	} else if (strcmp(type, "denied") == 0) {
+		on_denied(s, msg);
 	} else if (strcmp(type, "end") == 0) {
 		on_end_message(s, msg);
 	}
@@ -249,6 +284,14 @@ static void fill_order(const struct session *s, struct order *o)
 		.output = l->output,
 		.log = l->log,
 		.nice = b->opt.nice,
+		.network =
+			{
+				.enabled = b->spec->network.n_rules > 0,
+				.rules = b->spec->network.rules,
+				.n_rules = b->spec->network.n_rules,
+				.rate = b->spec->network.rate,
+				.total = b->spec->network.total,
+			},
 	};
 	if (strcmp(b->machine, "microvm") == 0)
 		o->machine = VM_MACHINE_MICROVM;
@@ -260,12 +303,20 @@ static void fill_order(const struct session *s, struct order *o)
 
 static int start_manager(struct session *s, struct err *e)
 {
-	const struct launch_files files = {s->b->image_fd, s->files->input, s->files->output,
-					   s->files->scratch};
+	const struct spec_network *net = &s->b->spec->network;
+	_cleanup_close_ int dialer = -1;
+	struct launch_files files = {s->b->image_fd, s->files->input, s->files->output,
+				     s->files->scratch, -1};
 	const struct proto_callbacks cb = {.frame = on_frame, .closed = on_closed, .user_data = s};
 	struct order order;
 	int control = -1, r;
 
+	if (net->n_rules > 0) {
+		s->dialer = dial_process_start(net->rules, net->n_rules, &dialer, e);
+		if (s->dialer < 0)
+			return (int)s->dialer;
+		files.dialer = dialer;
+	}
 	s->pid = launch_single(&files, s->b->opt.debug, &control, e);
 	if (s->pid < 0)
 		return (int)s->pid;
@@ -328,7 +379,7 @@ static int watch(struct session *s, struct err *e)
 
 void session_run(struct build *b, const struct session_files *files)
 {
-	struct session s = {.b = b, .files = files, .pid = -1, .console_fd = -1};
+	struct session s = {.b = b, .files = files, .pid = -1, .dialer = -1, .console_fd = -1};
 	struct err e = ERR_INIT;
 	int r = loop_new(&s.loop);
 
@@ -350,6 +401,10 @@ void session_run(struct build *b, const struct session_files *files)
 		/* PID 1 of its namespace: with it goes all that it started */
 		(void)kill(s.pid, SIGKILL);
 		(void)child_wait(s.pid, NULL);
+	}
+	if (s.dialer > 0) {
+		(void)kill(s.dialer, SIGKILL);
+		(void)child_wait(s.dialer, NULL);
 	}
 	(void)proto_conn_free(s.conn);
 	(void)loop_free(s.loop);

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "net/rule-json.h"
+
 static const struct {
 	const char *name;
 	size_t offset;
@@ -37,6 +39,20 @@ static const char *const machine_names[_VM_MACHINE_MAX] = {
 	[VM_MACHINE_VIRT] = "virt",
 };
 
+static int add_network(const struct order_network *n, cJSON *order)
+{
+	cJSON *j = cJSON_AddObjectToObject(order, "network");
+	cJSON *rules = net_rules_to_json(n->rules, n->n_rules);
+
+	if (!j || !rules || !cJSON_AddItemToObject(j, "rules", rules)) {
+		cJSON_Delete(rules);
+		return -ENOMEM;
+	}
+	if (json_add_u64(j, "rate", n->rate) < 0)
+		return -ENOMEM;
+	return json_add_u64(j, "total", n->total);
+}
+
 cJSON *order_to_json(const struct order *o)
 {
 	_cleanup_(json_free_p) cJSON *j = cJSON_CreateObject();
@@ -56,6 +72,8 @@ cJSON *order_to_json(const struct order *o)
 		if (json_add_u64(j, numbers[i].name, v) < 0)
 			return NULL;
 	}
+	if (o->network.enabled && add_network(&o->network, j) < 0)
+		return NULL;
 	return take_ptr(&j);
 }
 
@@ -67,6 +85,28 @@ static int take_string(const cJSON *msg, const char *name, char *out, size_t siz
 		return err_set(e, -EBADMSG, "order: %s is missing or too long", name);
 	memcpy(out, s, strlen(s) + 1);
 	return 0;
+}
+
+static int take_network(const cJSON *msg, struct order_network *ret, struct err *e)
+{
+	const cJSON *j = json_get(msg, "network");
+	int r;
+
+	if (!j)
+		return 0;
+	if (json_u64(j, "rate", &ret->rate) < 0 || json_u64(j, "total", &ret->total) < 0)
+		return err_set(e, -EBADMSG, "order: the network's rate or total is no number");
+	r = net_rules_from_json(json_get(j, "rules"), &ret->rules, &ret->n_rules, e);
+	if (r < 0)
+		return err_wrap(e, "order");
+	ret->enabled = true;
+	return 0;
+}
+
+void order_done(struct order *o)
+{
+	free(o->network.rules);
+	o->network = (struct order_network){0};
 }
 
 int order_from_json(const cJSON *msg, struct order *ret, struct err *e)
@@ -99,6 +139,8 @@ int order_from_json(const cJSON *msg, struct order *ret, struct err *e)
 				       numbers[i].name);
 		memcpy((char *)&o + numbers[i].offset, &v, sizeof(v));
 	}
+	if (take_network(msg, &o.network, e) < 0)
+		return -EBADMSG;
 	*ret = o;
 	return 0;
 }

@@ -4,10 +4,19 @@
 #define CONTRACTOR_MANAGER_ORDER_H
 
 #include "base/json.h"
+#include "net/rule.h"
 #include "vm/vm.h"
 
 struct order_part {
 	uint64_t offset, size;
+};
+
+/* What the worker may reach; not enabled: it has no network device at all. */
+struct order_network {
+	bool enabled;
+	struct net_rule *rules; /* owned */
+	size_t n_rules;
+	uint64_t rate, total; /* bytes a second each way, bytes both ways; 0: no limit */
 };
 
 /* Times in milliseconds, sizes in bytes. */
@@ -25,12 +34,16 @@ struct order {
 	uint64_t disk, output, log;
 	uint64_t disk_full_at; /* allocated bytes of the scratch file that mean: it was full */
 	int nice;
+	struct order_network network;
 };
 
 /* The message {"type": "build", ...}; NULL: OOM. */
 cJSON *order_to_json(const struct order *o);
 
-/* Checks every member. 0 or -EBADMSG with the member's name. */
+/* Checks every member. 0 or -EBADMSG with the member's name; order_done frees *ret. */
 int order_from_json(const cJSON *msg, struct order *ret, struct err *e);
+
+/* Frees what the order owns. Accepts a zeroed one. */
+void order_done(struct order *o);
 
 #endif

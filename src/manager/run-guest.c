@@ -104,6 +104,8 @@ static void guest_says(struct run *r, enum ctl_what what)
 	switch (what) {
 	case CTL_SAYS_PHASE:
 		run_say_phase(r, ctl_phase_name(r->ctl.phase));
+		if (r->ctl.phase == CTL_COPY_IN && r->net)
+			run_net_set_phase(r->net, NET_PHASE_BUILD);
 		if (r->ctl.phase == CTL_READY) {
 			r->stage = STAGE_GUEST;
 			(void)loop_timer_set(r->deadline, UINT64_MAX, 0);

@@ -8,6 +8,7 @@
 #include "ctl.h"
 #include "limits.h"
 #include "proto.h"
+#include "run-net.h"
 #include "run.h"
 
 #define RUN_QMP_DEADLINE_MS  10000
@@ -30,6 +31,7 @@ struct run {
 	struct order order;
 	enum stage stage;
 	struct vm *vm;
+	struct run_net *net; /* NULL: the worker has no network */
 	struct ctl_state ctl;
 	bool go;	    /* the CLI has said that the input is complete */
 	uint64_t input_end; /* where it ends on the disk */
@@ -80,6 +82,12 @@ bool run_drain_log(struct run *r, bool all);
 
 /* run-guest.c: tells the worker to go, once it is ready and the input disk is complete. */
 void run_send_go(struct run *r);
+
+/* run-vm.c: sets the network up by the order. 0 or a negative errno. */
+int run_start_net(struct run *r, struct err *e);
+
+/* run.c: tells the CLI of refused attempts: new ones, or (all) each with its count so far. */
+void run_say_denied(struct run *r, bool all);
 
 /* run.c: tells the CLI where the worker is. */
 void run_say_phase(struct run *r, const char *name);

@@ -219,7 +219,8 @@ static void describe(const struct run *r, int ctl_qemu, int log_qemu, enum vm_ac
 		.cmdline = cmdline,
 		.console_fd = -1,
 		.qmp_fd = -1,
-		.tap_fd = -1,
+		.tap_fd = r->net ? run_net_tap(r->net) : -1,
+		.mac = RUN_NET_WORKER_MAC,
 	};
 	d->disks[d->n_disks++] =
 		(struct vm_disk){"root", r->files.image, true, o->root.offset, o->root.size};
@@ -228,6 +229,35 @@ static void describe(const struct run *r, int ctl_qemu, int log_qemu, enum vm_ac
 	d->disks[d->n_disks++] = (struct vm_disk){"scratch", r->files.scratch, false, 0, o->disk};
 	d->ports[d->n_ports++] = (struct vm_port){"contractor.ctl", ctl_qemu};
 	d->ports[d->n_ports++] = (struct vm_port){"contractor.log", log_qemu};
+}
+
+static void on_denied(size_t index, void *user_data)
+{
+	run_say_denied(user_data, false);
+}
+
+static void on_net_over(uint64_t granted, uint64_t used, void *user_data)
+{
+	run_finish_limit(user_data, &(struct limits_hit){"bandwidth", granted, used});
+}
+
+static void on_net_broken(const char *why, void *user_data)
+{
+	run_finish(user_data, "broken", "the worker's network: %s", why);
+}
+
+int run_start_net(struct run *r, struct err *e)
+{
+	const struct run_net_callbacks cb = {.denied = on_denied,
+					     .over = on_net_over,
+					     .broken = on_net_broken,
+					     .user_data = r};
+
+	if (!r->order.network.enabled)
+		return 0;
+	if (r->files.dialer < 0)
+		return err_set(e, -EINVAL, "the order has a network, but there is no dialer");
+	return run_net_new(r->loop, &r->order.network, r->files.dialer, &cb, &r->net, e);
 }
 
 int run_start_vm(struct run *r, struct err *e)

@@ -9,6 +9,7 @@
  *	manager: phase {name, at-ms} boot, ready, copy-in, build, copy-out, done
  *	CLI:     go {input}          the input disk is complete, and ends at this byte
  *	manager: LOG frames          build output
+ *	manager: denied {id, ...}    a refused attempt, when it is new and again at the end
  *	manager: exit {code}         of the build commands
  *	manager: sample {...}        once a second
  *	manager: CONSOLE frame       the console's last bytes, when the worker broke
@@ -51,12 +52,44 @@ void run_say_phase(struct run *r, const char *name)
 	(void)proto_send_json(r->conn, j);
 }
 
+static void say_denial(struct run *r, size_t id, const struct denial *d)
+{
+	cJSON *j = run_message("denied");
+
+	if (j) {
+		(void)json_add_u64(j, "id", id);
+		(void)cJSON_AddStringToObject(j, "protocol", d->protocol);
+		(void)cJSON_AddStringToObject(j, "host", d->host);
+		(void)cJSON_AddStringToObject(j, "address", d->address);
+		(void)json_add_u64(j, "port", d->port);
+		(void)cJSON_AddStringToObject(j, "phase", d->phase);
+		(void)cJSON_AddStringToObject(j, "reason", d->reason);
+		(void)cJSON_AddStringToObject(j, "remedy", d->remedy);
+		(void)json_add_u64(j, "count", d->count);
+	}
+	(void)proto_send_json(r->conn, j);
+}
+
+void run_say_denied(struct run *r, bool all)
+{
+	struct denials *t = r->net ? run_net_denials(r->net) : NULL;
+
+	for (size_t i = 0; t && i < t->n; i++) {
+		if (all || !t->list[i].told)
+			say_denial(r, i, &t->list[i]);
+		t->list[i].told = true;
+	}
+}
+
 /* The last message; what is queued is flushed by run_serve. */
 static void send_end(struct run *r)
 {
 	cJSON *j = run_message("end"), *peak;
 
 	r->stage = STAGE_END;
+	if (r->net)
+		run_net_drain(r->net);
+	run_say_denied(r, true);
 	if (j) {
 		(void)cJSON_AddStringToObject(j, "outcome", r->outcome);
 		(void)cJSON_AddStringToObject(j, "reason", r->reason);
@@ -149,7 +182,9 @@ static void take_order(struct run *r, const cJSON *msg)
 	if (n == 0) {
 		r->stage = STAGE_BOOT;
 		run_say_phase(r, "boot");
-		n = run_start_vm(r, &e);
+		n = run_start_net(r, &e);
+		if (n == 0)
+			n = run_start_vm(r, &e);
 	}
 	if (n == 0)
 		n = loop_timer_set(r->deadline, r->order.boot_ms, 0);
@@ -234,11 +269,13 @@ static int run_init(struct run *r, int consume_control)
 static void run_done(struct run *r)
 {
 	r->vm = vm_free(r->vm);
+	r->net = run_net_free(r->net);
 	r->conn = proto_conn_free(r->conn);
 	r->loop = loop_free(r->loop);
 	fd_close(&r->ctl_fd);
 	fd_close(&r->log_fd);
 	buf_done(&r->ctl_in);
+	order_done(&r->order);
 }
 
 int run_serve(int consume_control, const struct run_files *files, struct err *e)

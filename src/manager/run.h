@@ -11,6 +11,7 @@ struct run_files {
 	int input;   /* read-only */
 	int output;  /* read-write, fixed size */
 	int scratch; /* read-write, fixed size */
+	int dialer;  /* SOCK_SEQPACKET to the dialer, when the order has a network */
 };
 
 /*

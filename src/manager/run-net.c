@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Putting the worker's network together: link, nf_tables, what is served, and the log. */
+#include "run-net.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "base/text.h"
+#include "net/dhcp-server.h"
+#include "net/dial-client.h"
+#include "net/dns-server.h"
+#include "net/link.h"
+#include "net/listen.h"
+#include "net/nflog.h"
+#include "net/nft-apply.h"
+#include "net/relay.h"
+#include "net/ruleset.h"
+
+#define TAP_NAME    "worker"
+#define BRIDGE_NAME "inside"
+#define DNS_PORT    53
+#define RELAY_TCP   1025
+#define RELAY_UDP   1026
+#define LOG_GROUP   1
+#define LEASE_S	    86400
+
+static const uint8_t host_mac[6] = {0x52, 0x54, 0x00, 0x68, 0x6f, 0x73};
+static const uint8_t worker_mac[6] = {0x52, 0x54, 0x00, 0x63, 0x74, 0x72};
+
+struct run_net {
+	const struct order_network *order;
+	struct run_net_callbacks cb;
+	enum net_phase phase;
+	struct in_addr host, worker;
+	struct link link;
+	struct nft_conn *nft;
+	struct nflog *log;
+	struct net_synth *synth;
+	struct dial_client *dialer;
+	struct dns_server *dns;
+	struct dhcp_server *dhcp;
+	struct relay *relay;
+	int dns_udp, dns_tcp, dhcp_fd, relay_tcp, relay_udp;
+	struct denials denials;
+	char last_name[256]; /* the name refused last: what a bare packet after it may have meant */
+};
+
+static void tell(struct run_net *n, const struct denial *a)
+{
+	int i = denials_add(&n->denials, a);
+
+	if (i >= 0)
+		n->cb.denied((size_t)i, n->cb.user_data);
+}
+
+static void put(char *out, size_t size, const char *text)
+{
+	(void)text_escape_line(text, strlen(text), out, size);
+}
+
+static void on_dns(const struct dns_event *ev, void *user_data)
+{
+	struct run_net *n = user_data;
+	struct net_query q = {.phase = n->phase, .name = ev->name, .any_service = true};
+	struct denial a = {.protocol = "dns", .phase = net_phase_text(n->phase)};
+	char text[NET_TEXT_MAX];
+
+	if (ev->noise || (ev->decision.reason == NET_ALLOWED && !ev->full))
+		return;
+	put(a.host, sizeof(a.host), ev->name);
+	put(n->last_name, sizeof(n->last_name), ev->name);
+	(void)snprintf(a.reason, sizeof(a.reason), "the name %s: %s", a.host,
+		       ev->full ? "too many names below its suffix"
+				: net_decision_text(&ev->decision, n->order->rules, &q, text));
+	(void)net_decision_remedy(&ev->decision, &q, a.remedy);
+	tell(n, &a);
+}
+
+static void on_relay(const struct relay_event *ev, void *user_data)
+{
+	struct run_net *n = user_data;
+	struct net_query q;
+	struct denial a = {.phase = net_phase_text(ev->phase)};
+	char text[NET_TEXT_MAX], addr[NET_ADDR_TEXT_MAX] = "";
+
+	switch (ev->type) {
+	case RELAY_OPENED:
+	case RELAY_FAILED:
+		return;
+	case RELAY_OVER:
+		n->cb.over(n->order->total, n->order->total, n->cb.user_data);
+		return;
+	case RELAY_GONE:
+		n->cb.broken("the dialer has ended", n->cb.user_data);
+		return;
+	case RELAY_DENIED:
+	case RELAY_ENDED:
+		break;
+	case _RELAY_EVENT_TYPE_MAX:
+		return;
+	}
+	q = relay_event_query(ev);
+	(void)snprintf(a.protocol, sizeof(a.protocol), "%s", net_proto_text(ev->proto));
+	if (ev->name)
+		put(a.host, sizeof(a.host), ev->name);
+	if (ev->has_addr)
+		(void)snprintf(a.address, sizeof(a.address), "%s",
+			       net_addr_format(&ev->addr, addr));
+	a.port = ev->port;
+	(void)snprintf(a.reason, sizeof(a.reason), "%s to %s port %u: %s", a.protocol,
+		       ev->name ? a.host : addr, ev->port,
+		       ev->type == RELAY_ENDED
+			       ? "the connection was still open when its phase ended"
+			       : net_decision_text(&ev->decision, n->order->rules, &q, text));
+	(void)net_decision_remedy(&ev->decision, &q, a.remedy);
+	tell(n, &a);
+}
+
+/* What the kernel refused: nothing there goes by a name, but a name may have been asked for before.
+ */
+static void on_packet(const struct attempt *what, void *user_data)
+{
+	struct run_net *n = user_data;
+	struct denial a = {.phase = net_phase_text(n->phase), .port = what->port};
+	char text[ATTEMPT_TEXT_MAX], addr[NET_ADDR_TEXT_MAX];
+	struct net_query q = {.phase = n->phase, .addr = &what->dst, .port = what->port};
+	struct net_decision d;
+
+	switch (what->proto) {
+	case IPPROTO_TCP:
+		put(a.protocol, sizeof(a.protocol), "tcp");
+		break;
+	case IPPROTO_UDP:
+		put(a.protocol, sizeof(a.protocol), "udp");
+		break;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		put(a.protocol, sizeof(a.protocol), "icmp");
+		break;
+	default:
+		(void)snprintf(a.protocol, sizeof(a.protocol), "ip-%u", what->proto);
+		break;
+	}
+	if (what->has_dst)
+		put(a.address, sizeof(a.address), net_addr_format(&what->dst, addr));
+	(void)snprintf(a.reason, sizeof(a.reason), "%s%s%s%s", attempt_text(what, text),
+		       n->last_name[0] ? " (the last name refused was " : "", n->last_name,
+		       n->last_name[0] ? ")" : "");
+	if (what->kind == ATTEMPT_DENIED && what->has_dst &&
+	    (what->proto == IPPROTO_TCP || what->proto == IPPROTO_UDP)) {
+		q.proto = (enum net_proto)what->proto;
+		d = net_decide(n->order->rules, n->order->n_rules, &q);
+		(void)net_decision_remedy(&d, &q, a.remedy);
+	}
+	tell(n, &a);
+}
+
+/* Interfaces, addresses, and the kernel's rules, before anything is served. */
+static int make_link(struct run_net *n, struct err *e)
+{
+	_cleanup_(nft_batch_done) struct nft_batch batch = {0};
+	struct link_config link = {.tap = TAP_NAME,
+				   .bridge = BRIDGE_NAME,
+				   .rules = n->order->rules,
+				   .n_rules = n->order->n_rules,
+				   .rate = ruleset_rate_wall(n->order->rate)};
+	struct ruleset_config rules = {.relay_tcp = RELAY_TCP,
+				       .relay_udp = RELAY_UDP,
+				       .rules = n->order->rules,
+				       .n_rules = n->order->n_rules,
+				       .rate = n->order->rate,
+				       .total = n->order->total,
+				       .connections = RELAY_CONNECTIONS_MAX,
+				       .log_group = LOG_GROUP};
+	struct nft_list list = {0};
+	int r;
+
+	ruleset_pick_subnet(n->order->rules, n->order->n_rules, &n->host, &n->worker);
+	link.host = rules.host = n->host;
+	link.worker = rules.worker = n->worker;
+	memcpy(link.host_mac, host_mac, sizeof(host_mac));
+	memcpy(link.worker_mac, worker_mac, sizeof(worker_mac));
+	memcpy(rules.worker_mac, worker_mac, sizeof(worker_mac));
+	r = link_up(&link, &n->link, e);
+	if (r < 0)
+		return r;
+	rules.ifname = n->link.ifname;
+	r = nft_open(&n->nft, e);
+	if (r == 0)
+		r = ruleset_build(&rules, &list, e);
+	if (r == 0)
+		r = nft_encode(&list, &batch, e);
+	nft_list_done(&list);
+	return r < 0 ? r : nft_apply(n->nft, &batch, e);
+}
+
+static int listen_all(struct run_net *n, struct err *e)
+{
+	const struct net_addr host = net_addr_ip4(ntohl(n->host.s_addr));
+	const struct net_addr loopback = net_addr_ip4(0x7f000001), any = net_addr_ip4(0);
+	const struct {
+		int *fd;
+		int type;
+		enum net_listen_kind kind;
+		const struct net_addr *addr;
+		uint16_t port;
+		const char *interface;
+	} all[] = {
+		{&n->dns_udp, SOCK_DGRAM, NET_LISTEN_PLAIN, &host, DNS_PORT, NULL},
+		{&n->dns_tcp, SOCK_STREAM, NET_LISTEN_PLAIN, &host, DNS_PORT, NULL},
+		{&n->dhcp_fd, SOCK_DGRAM, NET_LISTEN_BROADCAST, &any, DHCP_SERVER_PORT,
+		 n->link.ifname},
+		{&n->relay_tcp, SOCK_STREAM, NET_LISTEN_TPROXY, &loopback, RELAY_TCP, NULL},
+		{&n->relay_udp, SOCK_DGRAM, NET_LISTEN_TPROXY, &loopback, RELAY_UDP, NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		int fd = net_listen(all[i].type, all[i].kind, all[i].addr, all[i].port,
+				    all[i].interface, e);
+
+		if (fd < 0)
+			return fd;
+		*all[i].fd = fd;
+	}
+	return 0;
+}
+
+static int serve(struct loop *l, struct run_net *n, int dialer_fd, struct err *e)
+{
+	const struct dns_server_config dns = {
+		.rules = n->order->rules,
+		.n_rules = n->order->n_rules,
+		.phase = n->phase,
+		.synth = n->synth,
+		.udp_fd = n->dns_udp,
+		.tcp_fd = n->dns_tcp,
+		.event = on_dns,
+		.user_data = n,
+	};
+	struct relay_config relay = {
+		.rules = n->order->rules,
+		.n_rules = n->order->n_rules,
+		.phase = n->phase,
+		.synth = n->synth,
+		.tcp_fd = n->relay_tcp,
+		.udp_fd = n->relay_udp,
+		.rate = n->order->rate,
+		.total = n->order->total,
+		.event = on_relay,
+		.user_data = n,
+	};
+	struct dhcp_lease lease = {
+		.address = ntohl(n->worker.s_addr),
+		.prefix_len = 24,
+		.server = ntohl(n->host.s_addr),
+		.router = ntohl(n->host.s_addr),
+		.dns = ntohl(n->host.s_addr),
+		.lease_s = LEASE_S,
+	};
+	int r;
+
+	memcpy(lease.mac, worker_mac, sizeof(worker_mac));
+	r = nflog_new(l, LOG_GROUP, on_packet, n, &n->log, e);
+	if (r == 0)
+		r = dial_client_new(l, dialer_fd, NULL, NULL, &n->dialer, e);
+	if (r == 0)
+		r = dns_server_new(l, &dns, &n->dns, e);
+	if (r == 0)
+		r = dhcp_server_new(l, n->dhcp_fd, &lease, &n->dhcp, e);
+	relay.dialer = n->dialer;
+	if (r == 0)
+		r = relay_new(l, &relay, &n->relay, e);
+	return r;
+}
+
+int run_net_new(struct loop *l, const struct order_network *order, int dialer_fd,
+		const struct run_net_callbacks *cb, struct run_net **ret, struct err *e)
+{
+	const uint32_t first = RULESET_SYNTH_NET + 1;
+	const uint32_t last = RULESET_SYNTH_NET | ((1U << (32 - RULESET_SYNTH_PREFIX)) - 2);
+	struct run_net *n = calloc(1, sizeof(*n));
+	int r;
+
+	if (!n)
+		return err_oom(e);
+	n->order = order;
+	n->cb = *cb;
+	n->phase = NET_PHASE_PREPARE;
+	n->link.tap_fd = n->dns_udp = n->dns_tcp = n->dhcp_fd = n->relay_tcp = n->relay_udp = -1;
+	r = net_synth_new(first, last, &n->synth);
+	if (r < 0)
+		err_errno(e, r, "synthetic addresses");
+	if (r == 0)
+		r = make_link(n, e);
+	if (r == 0)
+		r = listen_all(n, e);
+	if (r == 0)
+		r = serve(l, n, dialer_fd, e);
+	if (r < 0) {
+		(void)run_net_free(n);
+		return r;
+	}
+	*ret = n;
+	return 0;
+}
+
+int run_net_tap(const struct run_net *n)
+{
+	return n->link.tap_fd;
+}
+
+void run_net_set_phase(struct run_net *n, enum net_phase phase)
+{
+	n->phase = phase;
+	dns_server_set_phase(n->dns, phase);
+	relay_set_phase(n->relay, phase);
+}
+
+struct denials *run_net_denials(struct run_net *n)
+{
+	return &n->denials;
+}
+
+void run_net_drain(struct run_net *n)
+{
+	nflog_drain(n->log);
+}
+
+void run_net_bytes(const struct run_net *n, uint64_t *ret_up, uint64_t *ret_down)
+{
+	struct relay_stats s;
+
+	relay_get_stats(n->relay, &s);
+	*ret_up = s.bytes[METER_UP];
+	*ret_down = s.bytes[METER_DOWN];
+}
+
+struct run_net *run_net_free(struct run_net *n)
+{
+	if (!n)
+		return NULL;
+	n->relay = relay_free(n->relay);
+	n->dhcp = dhcp_server_free(n->dhcp);
+	n->dns = dns_server_free(n->dns);
+	n->dialer = dial_client_free(n->dialer);
+	n->log = nflog_free(n->log);
+	n->nft = nft_close(n->nft);
+	n->synth = net_synth_free(n->synth);
+	fd_close(&n->dns_udp);
+	fd_close(&n->dns_tcp);
+	fd_close(&n->dhcp_fd);
+	fd_close(&n->relay_tcp);
+	fd_close(&n->relay_udp);
+	fd_close(&n->link.tap_fd);
+	denials_done(&n->denials);
+	free(n);
+	return NULL;
+}
