@@ -17,7 +17,7 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 
 user=contractor-test
 # These need the worker image and most of the time; everything else is run before them.
-slow_suites='e2e subplot fault attack nested'
+slow_suites='image e2e subplot fault attack nested'
 build=$top/.build/test
 asan=$top/.build/test-asan
 

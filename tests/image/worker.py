@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A worker booted by bare QEMU with hand-made disks, for the tests of images and of the guest side."""
 
+import ctypes
 import io
 import json
+import mmap
 import os
+import platform
 import select
 import shutil
 import socket
@@ -15,6 +18,19 @@ import time
 MIB = 1 << 20
 FIRMWARE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../firmware/worker")
 QEMU = os.environ.get("CONTRACTOR_TEST_QEMU", "qemu-system-x86_64")
+
+
+def tsc_khz():
+    """The rate of the time stamp counter; 0 where there is none."""
+    if platform.machine() != "x86_64":
+        return 0
+    page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page.write(bytes.fromhex("0f3148c1e2204809d0c3"))  # rdtsc; shl rdx, 32; or rax, rdx; ret
+    rdtsc = ctypes.CFUNCTYPE(ctypes.c_uint64)(ctypes.addressof(ctypes.c_char.from_buffer(page)))
+    t0, c0 = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW), rdtsc()
+    time.sleep(0.05)
+    t1, c1 = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW), rdtsc()
+    return (c1 - c0) * 1000000 // (t1 - t0)
 
 
 def archive(entries):
@@ -42,7 +58,8 @@ class Worker:
     """One machine; all its files are in a folder of its own that close() removes."""
 
     def __init__(self, image, machine, recipe, tree=(), env="", output=64 * MIB, scratch=512 * MIB,
-                 memory=512, cpus=2, cmdline="", driver=None, ports=("ctl", "log"), input_disk=True, extra=()):
+                 memory=512, cpus=2, cmdline="", driver=None, ports=("ctl", "log"), input_disk=True, root_serial="root",
+                 extra=()):
         self.start = time.monotonic()
         self.console = self.log = self.ctl = b""
         self.times = []
@@ -54,7 +71,7 @@ class Worker:
             with open(os.path.join(FIRMWARE, "driver"), "rb") as f:
                 driver = f.read()
         self._disks(driver, recipe, tree, env, output, scratch)
-        self._spawn(image, machine, memory, cpus, cmdline, ports, scratch, input_disk, extra)
+        self._spawn(image, machine, memory, cpus, cmdline, ports, scratch, input_disk, root_serial, extra)
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -72,25 +89,32 @@ class Worker:
                         ("contractor/recipe", recipe.encode(), 0o644, 0),
                         ("contractor/env", env.encode(), 0o644, 0)])
         assert len(head) <= MIB
+        if not isinstance(tree, bytes):
+            tree = archive(tree or [("workspace", None, 0o755, 0)])
+        self.end = MIB + len(tree)
         with open(self.path("input"), "wb") as f:
             f.write(head)
             f.seek(MIB)
-            f.write(archive(tree or [("workspace", None, 0o755, 0)]))
+            f.write(tree)
+            f.truncate(1 << 40)  # as the real one, whose size is not known when the machine starts
         with open(self.path("output"), "wb") as f:
             f.truncate(output)
         if scratch:
             subprocess.run(["mke2fs", "-qF", "-t", "ext4", "-O", "^has_journal,^resize_inode",
                             "-m", "0", "-E", "lazy_itable_init=1,nodiscard",
-                            self.path("scratch"), f"{scratch // 1024}k"], check=True)
+                            self.path("scratch"), f"{scratch // 1024}k"], check=True,
+                           stdout=subprocess.DEVNULL)
 
-    def _spawn(self, image, machine, memory, cpus, cmdline, ports, scratch, input_disk, extra):
+    def _spawn(self, image, machine, memory, cpus, cmdline, ports, scratch, input_disk, root_serial, extra):
         kind = "device" if machine == "microvm" else "pci"
+        if machine == "microvm":
+            cmdline += f" tsc_early_khz={tsc_khz()} tsc=reliable"  # see vm.h
         argv = [QEMU, "-M", machine + ",accel=tcg" if not extra else machine, "-cpu", os.environ.get("CONTRACTOR_TEST_CPU", "max"), "-m", str(memory), "-smp", str(cpus),
                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                 "-kernel", self.path("kernel"), "-initrd", self.path("initrd"),
                 "-append", f"{self.manifest['cmdline']} {cmdline}".strip()]
         root = self.manifest["root"]
-        disks = [("root", image, True, root)]
+        disks = [(root_serial, image, True, root)]
         if input_disk:
             disks.append(("input", self.path("input"), True, None))
         disks.append(("output", self.path("output"), False, None))
@@ -149,7 +173,7 @@ class Worker:
         return text
 
     def go(self):
-        self.socks["ctl"].sendall(b"go %d\n" % time.time())
+        self.socks["ctl"].sendall(b"go %d %d\n" % (time.time(), self.end))
 
     def dialogue(self, timeout=120):
         """Runs the build to `done`; all the ctl lines."""
@@ -171,6 +195,7 @@ class Worker:
         except Ended:
             if self.qemu.poll() is None:
                 self.qemu.wait(max(0.1, until - time.monotonic()))
+        return self
 
     def output(self):
         """{name: (TarInfo, content or None)} of the output disk."""
