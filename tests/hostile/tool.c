@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "archive/guard.h"
@@ -19,7 +20,7 @@ static int usage(void)
 		    "       tool output DISK PARENT NAME BYTES ENTRIES DEADLINE LINKS\n"
 		    "       tool swap PARENT FRESH NAME\n"
 		    "       tool remove PARENT NAME\n"
-		    "       tool save DISK PARENT NAME STEP\n",
+		    "       tool save DISK PARENT NAME STEP LOCK\n",
 		    stderr);
 	return 2;
 }
@@ -136,12 +137,15 @@ static int cmd_output(char **argv)
 	return report(o, r, &e);
 }
 
-/* The whole way of a workspace as a build goes it; STEP is where the caller is killed. */
+/*
+ * The whole way of a workspace as a build goes it, under a lock on the file LOCK; STEP is where the
+ * process kills itself.
+ */
 static int cmd_save(char **argv)
 {
 	const struct output_limits limits = {.bytes = GIB, .entries = 1000000};
 	_cleanup_(guard_free_p) struct guard *g = NULL;
-	_cleanup_close_ int fd = -1, parent = -1;
+	_cleanup_close_ int fd = -1, parent = -1, lock = -1;
 	struct output_result res = {0};
 	struct err e = ERR_INIT;
 	const char *hit = NULL;
@@ -149,7 +153,10 @@ static int cmd_save(char **argv)
 
 	fd = open(argv[0], O_RDONLY | O_CLOEXEC);
 	parent = open_folder(argv[1]);
-	r = guard_new(parent, "fresh", -1, &g, &e);
+	lock = open(argv[4], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (lock < 0 || flock(lock, LOCK_EX) < 0)
+		perror(argv[4]);
+	r = guard_new(parent, "fresh", lock, &g, &e);
 	if (strcmp(argv[3], "guarded") == 0)
 		(void)raise(SIGKILL);
 	if (r == 0)
@@ -174,7 +181,7 @@ int main(int argc, char **argv)
 		return cmd_input(argc - 2, argv + 2);
 	if (argc == 9 && strcmp(argv[1], "output") == 0)
 		return cmd_output(argv + 2);
-	if (argc == 6 && strcmp(argv[1], "save") == 0)
+	if (argc == 7 && strcmp(argv[1], "save") == 0)
 		return cmd_save(argv + 2);
 	if (argc < 4)
 		return usage();
