@@ -70,7 +70,8 @@ run_as_user() {
 	build_tree "$build" -Dwerror=true
 	build_tree "$asan" --native-file "$top/build-dev.ini"
 	CONTRACTOR_TEST_IMAGE=$build/image/worker.img
-	export CONTRACTOR_TEST_IMAGE
+	CONTRACTOR_ASAN=$asan/src/cli/contractor
+	export CONTRACTOR_TEST_IMAGE CONTRACTOR_ASAN
 	make_image || echo "no worker image: what needs one will fail" >&2
 
 	no_slow=

@@ -94,11 +94,11 @@ class Case(unittest.TestCase):
         spec["build"] = build
         self.write(name, yaml.safe_dump({k: v for k, v in spec.items() if v is not None}))
 
-    def start(self, *args, **popen):
+    def start(self, *args, program=PROGRAM, wrap=(), **popen):
         """contractor in the background, in the test's folder; killed when the test ends."""
         popen = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True,
                  "errors": "replace", "stdin": subprocess.DEVNULL, **popen}
-        p = subprocess.Popen([PROGRAM, *args], cwd=self.dir, env=self.env, **popen)
+        p = subprocess.Popen([*wrap, program, *args], cwd=self.dir, env=self.env, **popen)
 
         def stop():
             if p.poll() is None:
