@@ -156,14 +156,14 @@ static void on_vm_exited(int status, void *user_data)
 {
 	struct run *r = user_data;
 	struct limits_hit hit = {"cpu-time", r->order.cpu_time_ms, r->now.cpu_ms};
-	char text[64];
+	char text[512];
 
 	if (r->stage == STAGE_STOP) {
 		if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 			run_finish(r, "done", "%s", "");
 		else
 			run_finish(r, "broken", "QEMU ended badly after the build: %s",
-				   child_status_text(status, text, sizeof(text)));
+				   vm_end_text(r->vm, text, sizeof(text)));
 		return;
 	}
 	(void)run_drain_log(r, true);
@@ -174,7 +174,7 @@ static void on_vm_exited(int status, void *user_data)
 		return;
 	}
 	run_finish(r, "broken", "QEMU died in phase %s: %s", ctl_phase_name(r->ctl.phase),
-		   child_status_text(status, text, sizeof(text)));
+		   vm_end_text(r->vm, text, sizeof(text)));
 }
 
 /* A stream socket pair: ours, non-blocking, watched; the other end for QEMU. */

@@ -1,45 +1,41 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Building QEMU's root and giving up all rights: a QEMU that is taken over finds nothing to take.
- */
-/*
- *	/           tmpfs, read-only at the end
- *	/kernel     copies of the image's stretches
- *	/initrd
- *	/usr, ...   the system's folders, read-only, no devices, no set-user-id
- *	/dev        null, zero, random, urandom, and kvm when it is used
- *	/etc        ld.so.cache
+/* QEMU's empty root and lost privileges.
  *
- * No /home, /root, /tmp, /run, /proc, /sys. The network, process and IPC namespaces are empty.
+ * The tmpfs is built on /proc: that folder is there wherever this can run at all (the user map is
+ * written through it), and nothing in it is needed any more once the map is written.
  */
 #include "jail.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <linux/mount.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "base/io.h"
 
-/* Any folder that every system has: the new root is mounted over it in our own namespace. */
-#define BUILD_PLACE "/tmp"
+#define NEW_ROOT "/proc"
+#define INNER_ID 1000 /* not 0: exec then gives no capability, whatever else is forgotten */
 
-#define IOPRIO_WHO_PROCESS  1
-#define IOPRIO_BEST_EFFORT7 (2 << 13 | 7)
+#define IOPRIO_WHO_PROCESS 1
+#define IOPRIO_LOWEST	   (2 << 13 | 7) /* best effort, level 7 */
 
-void jail_init(struct jail *j)
+/* glibc 2.36 has them in sys/mount.h, which clashes with linux/mount.h in 2.35 and before. */
+static int set_attr(const char *path, unsigned flags, uint64_t attr)
 {
-	(void)snprintf(j->uid_map, sizeof(j->uid_map), "0 %u 1\n", (unsigned)geteuid());
-	(void)snprintf(j->gid_map, sizeof(j->gid_map), "0 %u 1\n", (unsigned)getegid());
-	j->kernel.fd = j->initrd.fd = -1;
+	struct mount_attr ma = {.attr_set = attr};
+
+	return (int)syscall(SYS_mount_setattr, AT_FDCWD, path, flags, &ma, sizeof(ma));
 }
 
-static int write_file(const char *path, const char *text)
+static int write_text(const char *path, const char *text)
 {
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
 
@@ -48,199 +44,233 @@ static int write_file(const char *path, const char *text)
 	return io_write_full(fd, text, strlen(text));
 }
 
-static int map_ids(const struct jail *j, struct err *e)
+static int map_ids(const struct jail *s, struct err *e)
 {
-	int r = write_file("/proc/self/setgroups", "deny");
+	char text[64];
+	int r;
 
-	if (r == 0 || r == -ENOENT)
-		r = write_file("/proc/self/uid_map", j->uid_map);
-	if (r == 0)
-		r = write_file("/proc/self/gid_map", j->gid_map);
-	return r < 0 ? err_set(e, r, "the user namespace's id maps") : 0;
-}
-
-/* Read-only, without devices and set-user-id, for all that is mounted there. */
-static int lock_down(const char *path, unsigned flags, uint64_t more)
-{
-	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY | more};
-
-	if (syscall(SYS_mount_setattr, AT_FDCWD, path, flags, &attr, sizeof(attr)) < 0)
-		return -errno;
+	(void)snprintf(text, sizeof(text), "%d %u 1\n", INNER_ID, s->uid);
+	r = write_text("/proc/self/uid_map", text);
+	if (r < 0)
+		return err_set(e, r, "cannot write its user map in /proc/self/uid_map");
+	/* the kernel wants the groups frozen before an unprivileged process maps one */
+	r = write_text("/proc/self/setgroups", "deny");
+	if (r < 0)
+		return err_set(e, r, "cannot write /proc/self/setgroups");
+	(void)snprintf(text, sizeof(text), "%d %u 1\n", INNER_ID, s->gid);
+	r = write_text("/proc/self/gid_map", text);
+	if (r < 0)
+		return err_set(e, r, "cannot write its group map in /proc/self/gid_map");
 	return 0;
 }
 
-/* mkdir -p for `path` below the new root, which is the current folder. */
-static int make_dirs(const char *path)
+static int mount_root(const struct jail *s, struct err *e)
+{
+	char options[96];
+
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_set(e, -errno, "cannot make its mounts private");
+	(void)snprintf(options, sizeof(options), "mode=0755,nr_inodes=4096,size=%" PRIu64,
+		       s->kernel.size + s->initrd.size + 4 * (uint64_t)MIB);
+	if (mount("tmpfs", NEW_ROOT, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
+		return err_set(e, -errno, "cannot mount a tmpfs as its root");
+	return 0;
+}
+
+/* Makes the folders that lead to path in the new root. */
+static int make_parents(const char *path)
 {
 	char part[PATH_MAX];
+	size_t base = strlen(NEW_ROOT);
 
-	if ((size_t)snprintf(part, sizeof(part), ".%s", path) >= sizeof(part))
+	if ((size_t)snprintf(part, sizeof(part), NEW_ROOT "%s", path) >= sizeof(part))
 		return -ENAMETOOLONG;
-	for (char *p = part + 2;; p++) {
-		char c = *p;
-
-		if (c != '/' && c != '\0')
-			continue;
+	for (char *p = part + base + 1; (p = strchr(p, '/')); p++) {
 		*p = '\0';
 		if (mkdir(part, 0755) < 0 && errno != EEXIST)
 			return -errno;
-		*p = c;
-		if (c == '\0')
-			return 0;
-	}
-}
-
-/* A system folder, or the link that stands for it (/lib -> usr/lib); nothing where it is missing.
- */
-static int add_folder(const char *path)
-{
-	char link[PATH_MAX], inside[PATH_MAX];
-	struct stat st;
-	ssize_t n;
-	int r;
-
-	if (lstat(path, &st) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	(void)snprintf(inside, sizeof(inside), ".%s", path);
-	if (S_ISLNK(st.st_mode)) {
-		n = readlink(path, link, sizeof(link) - 1);
-		if (n < 0)
-			return -errno;
-		link[n] = '\0';
-		return symlink(link, inside) < 0 && errno != EEXIST ? -errno : 0;
-	}
-	if (lstat(inside, &st) == 0)
-		return 0; /* below a folder that is there already */
-	r = make_dirs(path);
-	if (r < 0)
-		return r;
-	if (mount(path, inside, NULL, MS_BIND | MS_REC, NULL) < 0)
-		return -errno;
-	return lock_down(inside, AT_RECURSIVE, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-}
-
-/* A single file, bound over an empty one. */
-static int add_file(const char *path)
-{
-	char inside[PATH_MAX];
-	int fd;
-
-	if (access(path, F_OK) < 0)
-		return 0;
-	(void)snprintf(inside, sizeof(inside), ".%s", path);
-	fd = open(inside, O_WRONLY | O_CREAT | O_CLOEXEC, 0444);
-	if (fd < 0)
-		return -errno;
-	(void)close(fd);
-	return mount(path, inside, NULL, MS_BIND, NULL) < 0 ? -errno : 0;
-}
-
-static int add_blob(const char *path, const struct vm_blob *b)
-{
-	char chunk[65536];
-	char inside[32];
-	_cleanup_close_ int fd = -1;
-	uint64_t at = 0;
-
-	if (b->fd < 0)
-		return 0;
-	(void)snprintf(inside, sizeof(inside), ".%s", path);
-	fd = open(inside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
-	if (fd < 0)
-		return -errno;
-	while (at < b->size) {
-		ssize_t n = pread(b->fd, chunk, MIN(sizeof(chunk), b->size - at),
-				  (off_t)(b->offset + at));
-		int r;
-
-		if (n <= 0)
-			return n < 0 ? -errno : -ENODATA;
-		r = io_write_full(fd, chunk, (size_t)n);
-		if (r < 0)
-			return r;
-		at += (uint64_t)n;
+		*p = '/';
 	}
 	return 0;
 }
 
-static int fill_root(const struct jail *j, struct err *e)
+/* Shows a folder or file of the outside at the same place inside, for reading. */
+static int show(const char *path, bool device, struct err *e)
 {
-	static const char *const folders[] = {"/usr",	"/bin",	   "/sbin", "/lib", "/lib32",
-					      "/lib64", "/libx32", "/opt",  "/nix", "/gnu"};
-	static const char *const files[] = {"/dev/null", "/dev/zero", "/dev/random", "/dev/urandom",
-					    "/etc/ld.so.cache"};
-	char dir[PATH_MAX];
-	int r;
+	char at[PATH_MAX];
+	struct stat st;
+	int r = make_parents(path);
 
-	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
-		r = add_folder(folders[i]);
-		if (r < 0)
-			return err_set(e, r, "QEMU's root: %s", folders[i]);
+	if (r < 0 || (size_t)snprintf(at, sizeof(at), NEW_ROOT "%s", path) >= sizeof(at))
+		return err_set(e, r < 0 ? r : -ENAMETOOLONG, "cannot make %s in its root", path);
+	if (stat(path, &st) < 0)
+		return err_set(e, -errno, "%s", path);
+	if (S_ISDIR(st.st_mode)) {
+		if (mkdir(at, 0755) < 0 && errno != EEXIST)
+			return err_set(e, -errno, "cannot make %s in its root", path);
+	} else if (mknod(at, S_IFREG | 0600, 0) < 0) {
+		return err_set(e, -errno, "cannot make %s in its root", path);
 	}
-	(void)snprintf(dir, sizeof(dir), "%s", j->program);
-	r = add_folder(dirname(dir));
-	if (r < 0)
-		return err_set(e, r, "QEMU's root: the folder of %s", j->program);
-	r = make_dirs("/dev");
-	if (r == 0)
-		r = make_dirs("/etc");
-	for (size_t i = 0; i < ARRAY_SIZE(files) && r == 0; i++)
-		r = add_file(files[i]);
-	if (r == 0 && j->kvm)
-		r = add_file("/dev/kvm");
-	if (r < 0)
-		return err_set(e, r, "QEMU's root: devices");
-	r = add_blob(JAIL_KERNEL, &j->kernel);
-	if (r == 0)
-		r = add_blob(JAIL_INITRD, &j->initrd);
-	return r < 0 ? err_set(e, r, "QEMU's root: kernel and initrd of the image") : 0;
+	/* recursive: the kernel refuses to uncover what a mount of the outside hides */
+	if (mount(path, at, NULL, MS_BIND | MS_REC, NULL) < 0)
+		return err_set(e, -errno, "cannot show %s in its root", path);
+	if (set_attr(at, AT_RECURSIVE,
+		     MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | (device ? 0 : MOUNT_ATTR_NODEV)) < 0)
+		return err_set(e, -errno, "cannot make %s read-only in its root", path);
+	return 0;
 }
 
-static int change_root(const struct jail *j, struct err *e)
+/* A top folder: the same symlink where it is one (merged /usr), else shown; absent is fine. */
+static int show_top(const char *path, struct err *e)
 {
+	char target[PATH_MAX], at[64];
+	ssize_t n = readlink(path, target, sizeof(target) - 1);
+
+	if (n < 0 && errno == ENOENT)
+		return 0;
+	if (n < 0)
+		return show(path, false, e);
+	target[n] = '\0';
+	(void)snprintf(at, sizeof(at), NEW_ROOT "%s", path);
+	return symlink(target, at) < 0 ? err_set(e, -errno, "cannot make %s in its root", path) : 0;
+}
+
+static bool under(const char *path, const char *folder)
+{
+	size_t n = strlen(folder);
+
+	return strncmp(path, folder, n) == 0 && path[n] == '/';
+}
+
+/* A program that lives outside /usr brings its folder, and for PREFIX/bin its share and lib too. */
+static int show_program(const char *program, struct err *e)
+{
+	static const char *const beside[] = {"share", "lib", "lib64"};
+	char folder[PATH_MAX], path[PATH_MAX + 8];
+	char *slash;
 	int r;
 
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount("qemu", BUILD_PLACE, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=512m") < 0 ||
-	    chdir(BUILD_PLACE) < 0)
-		return err_set(e, -errno, "QEMU's root: tmpfs");
-	r = fill_root(j, e);
-	if (r < 0)
+	if (under(program, "/usr") || under(program, "/bin"))
+		return under(program, "/usr") ? 0 : show("/bin", false, e);
+	if (under(program, "/opt") || under(program, "/nix"))
+		return show(under(program, "/opt") ? "/opt" : "/nix", false, e);
+	(void)snprintf(folder, sizeof(folder), "%s", program);
+	*strrchr(folder, '/') = '\0';
+	r = show(folder, false, e);
+	slash = strrchr(folder, '/');
+	if (r < 0 || !slash || strcmp(slash, "/bin") != 0)
 		return r;
-	/* the old root ends up mounted over the new one, and is then taken off */
-	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
-		return err_set(e, -errno, "QEMU's root: pivot_root");
-	r = lock_down("/", 0, MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-	return r < 0 ? err_set(e, r, "QEMU's root: read-only") : 0;
+	*slash = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(beside); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", folder, beside[i]);
+		if (access(path, F_OK) == 0) {
+			r = show(path, false, e);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+static int copy_blob(const struct vm_blob *b, const char *path, struct err *e)
+{
+	_cleanup_close_ int out = -1;
+	off_t at = (off_t)b->offset, end = (off_t)(b->offset + b->size);
+	char name[64];
+
+	if (b->fd < 0)
+		return 0;
+	(void)snprintf(name, sizeof(name), NEW_ROOT "%s", path);
+	out = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+	if (out < 0)
+		return err_set(e, -errno, "cannot make %s in its root", path);
+	while (at < end) {
+		ssize_t n = sendfile(out, b->fd, &at, (size_t)(end - at));
+
+		if (n < 0)
+			return err_set(e, -errno, "cannot copy %s from the image", path);
+		if (n == 0)
+			return err_set(e, -ENODATA, "the image ends inside its %s", path + 1);
+	}
+	return 0;
+}
+
+static int fill_root(const struct jail *s, struct err *e)
+{
+	static const char *const top[] = {"/usr", "/lib", "/lib32", "/lib64", "/libx32"};
+	static const char *const dev[] = {"/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"};
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(top) && r == 0; i++)
+		r = show_top(top[i], e);
+	if (r == 0)
+		r = show_program(s->program, e);
+	if (r == 0 && access("/etc/ld.so.cache", R_OK) == 0)
+		r = show("/etc/ld.so.cache", false, e);
+	for (size_t i = 0; i < ARRAY_SIZE(dev) && r == 0; i++)
+		r = show(dev[i], true, e);
+	if (r == 0 && s->kvm)
+		r = show("/dev/kvm", true, e);
+	if (r == 0)
+		r = copy_blob(&s->kernel, JAIL_KERNEL, e);
+	if (r == 0)
+		r = copy_blob(&s->initrd, JAIL_INITRD, e);
+	return r;
+}
+
+static int change_root(struct err *e)
+{
+	if (set_attr(NEW_ROOT, 0, MOUNT_ATTR_RDONLY) < 0)
+		return err_set(e, -errno, "cannot make its root read-only");
+	if (chdir(NEW_ROOT) < 0)
+		return err_set(e, -errno, "cannot enter its root");
+	if (syscall(SYS_pivot_root, ".", ".") == 0) {
+		/* the old root now lies on the new one */
+		if (umount2(".", MNT_DETACH) < 0)
+			return err_set(e, -errno, "cannot take away the old root");
+	} else if (errno != EINVAL || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0) {
+		/* EINVAL: the old root is an initramfs, which can only be covered */
+		return err_set(e, -errno, "cannot change its root");
+	}
+	if (chdir("/") < 0)
+		return err_set(e, -errno, "cannot enter its root");
+	return 0;
 }
 
 static int drop_capabilities(struct err *e)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct none[2] = {0};
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
 
-	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-			return err_set(e, -errno, "the capability bounding set");
-	}
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ||
-	    syscall(SYS_capset, &head, none) < 0)
-		return err_set(e, -errno, "capabilities");
+	for (unsigned long cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
+		;
+	if (errno != EINVAL) /* which says that there is no capability of that number */
+		return err_set(e, -errno, "cannot drop the bounding set");
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+		return err_set(e, -errno, "cannot clear the ambient capabilities");
+	if (syscall(SYS_capset, &head, none) < 0)
+		return err_set(e, -errno, "cannot drop the capabilities");
 	return 0;
 }
 
-int jail_enter(void *user_data, struct err *e)
+int jail_enter(void *jail, struct err *e)
 {
-	const struct jail *j = user_data;
-	int r = map_ids(j, e);
+	const struct jail *s = jail;
+	int r = map_ids(s, e);
 
 	if (r == 0)
-		r = change_root(j, e);
+		r = mount_root(s, e);
+	if (r == 0)
+		r = fill_root(s, e);
+	if (r == 0)
+		r = change_root(e);
+	if (r == 0 && sethostname("worker", 6) < 0)
+		r = err_set(e, -errno, "cannot set its host name");
+	if (r == 0 && s->nice && setpriority(PRIO_PROCESS, 0, s->nice) < 0)
+		r = err_set(e, -errno, "cannot set its priority");
 	if (r < 0)
 		return r;
-	if (setpriority(PRIO_PROCESS, 0, j->nice) < 0 && j->nice > 0)
-		return err_set(e, -errno, "priority");
-	/* best effort, lowest level: a desktop's reads and writes go first */
-	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_BEST_EFFORT7);
+	/* a desktop's reads and writes go first; where that cannot be had, they do not */
+	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_LOWEST);
 	return drop_capabilities(e);
 }

@@ -1,32 +1,43 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The empty root in which QEMU lives: read-only system folders, a few devices, kernel and initrd.
- */
+/* The empty world that QEMU runs in: made by the child itself, between clone and exec. */
 #ifndef CONTRACTOR_VM_JAIL_H
 #define CONTRACTOR_VM_JAIL_H
 
+#include <linux/sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
 #include "vm.h"
 
-/* Where the kernel and the initrd stand in the jail. */
+/*
+ * The namespaces for child_spec.clone_flags. A user namespace is always among them: that needs no
+ * privilege, so a plain user, the root of a user namespace and the real root all go one way.
+ */
+#define JAIL_CLONE \
+	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID)
+
+/* Where the blobs are in there. */
 #define JAIL_KERNEL "/kernel"
 #define JAIL_INITRD "/initrd"
 
-/* What jail_enter needs, made ready before the fork. */
 struct jail {
-	char uid_map[64], gid_map[64];
-	const char *program;	       /* absolute path of QEMU: its folder is there too */
+	uid_t uid; /* of the parent, as it sees itself */
+	gid_t gid;
+	const char *program;	       /* absolute, no symlinks: its folder must be seen */
 	struct vm_blob kernel, initrd; /* fd -1: none */
-	bool kvm;
+	bool kvm;		       /* /dev/kvm is there */
 	int nice;
 };
 
-/* Fills the id maps: root in the jail is the caller here. */
-void jail_init(struct jail *j);
-
 /*
- * For the child, just made with CLONE_NEWUSER, NEWNS, NEWPID, NEWNET, NEWIPC and NEWUTS: maps the
- * ids, builds the root, enters it, and gives up every capability, for good (bounding set too). The
- * signature is that of child_spec.prepare; user_data is the jail. 0 or a negative errno.
+ * Makes the world of JAIL_CLONE's child: user and group mapped to ones without meaning; a tmpfs
+ * as root, holding read-only views of /usr and the library folders (and of the program's own, when
+ * it lives elsewhere), ld.so.cache, four harmless devices and the blobs as files; no /proc, /sys,
+ * /home, /tmp or the rest of /etc; all read-only; a host name of its own; no capability, nor any
+ * to be had. For child_spec.prepare: no memory is allocated. 0 or a negative errno.
  */
-int jail_enter(void *user_data, struct err *e);
+int jail_enter(void *jail, struct err *e);
 
 #endif

@@ -1,113 +1,156 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Starting QEMU in its jail, watching its end, and keeping the console's last bytes. */
+/* The life of one QEMU: start in the jail, console, QMP, and its end. */
 #include <errno.h>
-#include <limits.h>
-#include <sched.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "base/child.h"
 #include "base/io.h"
+#include "base/text.h"
+#include "find.h"
 #include "jail.h"
+#include "vm.h"
 
-#define CONSOLE_KEEP 16384
-#define FIRST_FD     10 /* descriptors in QEMU: 10, 11, ... in the order of the description */
-#define FDS_MAX	     (VM_DISKS_MAX + VM_PORTS_MAX + 3)
+#define CONSOLE_KEEP  (16 * KIB)
+#define MESSAGES_KEEP (4 * KIB)
+#define FIRST_FD      3	   /* the descriptors for QEMU, without a gap */
+#define FDS_MAX	      1024 /* QEMU's own: eventfds of the queues, copies of the disks */
+#define LEAVE_MS      2000 /* for QEMU to end by itself once its QMP connection has */
+#define REAP_MS	      5000
+
+/* A stream of bytes from QEMU, of which the last are kept. */
+struct stream {
+	struct vm *vm;
+	int fd;
+	struct loop_source *source;
+	struct buf last;
+	size_t keep;
+	bool console;
+};
 
 struct vm {
-	pid_t pid;
-	struct qmp *qmp;
-	int console_fd;
-	struct loop_source *console_source, *child;
-	struct buf console;
+	struct loop *loop;
 	struct vm_callbacks cb;
+	pid_t pid;
+	struct loop_source *child, *leave;
+	struct stream console, messages;
+	struct qmp *qmp;
+	struct err qmp_end; /* why the connection ended */
+	bool qmp_closed, reaped, told;
+	int status;
+	int depth; /* our frames that use the vm after a callback */
+	bool freed;
 };
 
-/* The child's table: each descriptor of the description gets a number of its own. */
-struct table {
-	struct child_fd fds[FDS_MAX];
-	size_t n;
-};
-
-static int place(struct table *t, int fd)
+static void release(struct vm *v)
 {
-	t->fds[t->n] = (struct child_fd){fd, FIRST_FD + (int)t->n};
-	return t->fds[t->n++].as;
+	if (--v->depth == 0 && v->freed)
+		free(v);
 }
 
-static void place_all(struct vm_desc *d, struct table *t)
+static void keep_last(struct stream *s, const char *data, size_t n)
 {
-	d->qmp_fd = place(t, d->qmp_fd);
-	d->console_fd = place(t, d->console_fd);
-	for (size_t i = 0; i < d->n_disks; i++)
-		d->disks[i].fd = place(t, d->disks[i].fd);
-	for (size_t i = 0; i < d->n_ports; i++)
-		d->ports[i].fd = place(t, d->ports[i].fd);
-	if (d->tap_fd >= 0)
-		d->tap_fd = place(t, d->tap_fd);
-}
-
-/* The absolute path of QEMU: $CONTRACTOR_QEMU, or qemu-system-ARCH in PATH. */
-static int find_qemu(const char *arch, char out[PATH_MAX], struct err *e)
-{
-	const char *forced = getenv("CONTRACTOR_QEMU"), *path = getenv("PATH");
-
-	if (forced) {
-		if (forced[0] != '/' || access(forced, X_OK) < 0)
-			return err_set(e, -ENOENT,
-				       "CONTRACTOR_QEMU=%s: is not the absolute path of a program",
-				       forced);
-		(void)snprintf(out, PATH_MAX, "%s", forced);
-		return 0;
+	if (n > s->keep) {
+		data += n - s->keep;
+		n = s->keep;
 	}
-	if (!path || !*path)
-		path = "/usr/local/bin:/usr/bin:/bin";
-	while (*path) {
-		size_t n = strcspn(path, ":");
-
-		if (path[0] == '/' &&
-		    (size_t)snprintf(out, PATH_MAX, "%.*s/qemu-system-%s", (int)n, path, arch) <
-			    PATH_MAX &&
-		    access(out, X_OK) == 0)
-			return 0;
-		path += n + (path[n] == ':');
-	}
-	return err_set(e, -ENOENT, "qemu-system-%s is not installed; on Debian: apt install %s",
-		       arch, strcmp(arch, "x86_64") == 0 ? "qemu-system-x86" : "qemu-system");
+	if (s->last.len + n > s->keep)
+		buf_drop(&s->last, s->last.len + n - s->keep);
+	(void)buf_put(&s->last, data, n); /* out of memory: the console is a comfort only */
 }
 
-static void on_console(struct loop_source *s, uint32_t events, void *user_data)
+/* One read. False when there is nothing more now, or ever. The caller holds v->depth. */
+static bool stream_read(struct stream *s)
 {
-	struct vm *v = user_data;
-	char chunk[4096];
-	ssize_t n = recv(v->console_fd, chunk, sizeof(chunk), MSG_DONTWAIT);
+	char data[4096];
+	ssize_t n = s->fd < 0 ? 0 : read(s->fd, data, sizeof(data));
 
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
 	if (n <= 0) {
-		if (n == 0 || (errno != EAGAIN && errno != EINTR))
-			v->console_source = loop_remove(v->console_source);
-		return;
+		s->source = loop_remove(s->source);
+		fd_close(&s->fd);
+		return false;
 	}
-	if (v->console.len + (size_t)n > CONSOLE_KEEP)
-		buf_drop(&v->console, v->console.len + (size_t)n - CONSOLE_KEEP);
-	(void)buf_put(&v->console, chunk, (size_t)n);
-	if (v->cb.console)
-		v->cb.console(chunk, (size_t)n, v->cb.user_data);
+	keep_last(s, data, (size_t)n);
+	if (s->console && s->vm->cb.console)
+		s->vm->cb.console(data, (size_t)n, s->vm->cb.user_data);
+	return !s->vm->freed;
 }
 
-static void on_exited(struct loop_source *s, const siginfo_t *info, void *user_data)
+static void on_stream(struct loop_source *source, uint32_t events, void *user_data)
+{
+	struct stream *s = user_data;
+	struct vm *v = s->vm;
+
+	v->depth++;
+	(void)stream_read(s);
+	release(v);
+}
+
+static int stream_open(struct stream *s, struct vm *v, int consume_fd, size_t keep, bool console)
+{
+	int r;
+
+	s->vm = v;
+	s->fd = consume_fd;
+	s->keep = keep;
+	s->console = console;
+	r = io_set_nonblock(s->fd, 1);
+	return r < 0 ? r : loop_add_fd(v->loop, s->fd, EPOLLIN, on_stream, s, &s->source);
+}
+
+static void stream_close(struct stream *s)
+{
+	s->source = loop_remove(s->source);
+	fd_close(&s->fd);
+	buf_done(&s->last);
+}
+
+/*
+ * Tells the owner of the end, once the process is reaped and the last events are delivered: the
+ * socket's end comes with the process, but in no fixed order.
+ */
+static void tell_if_over(struct vm *v)
+{
+	if (!v->reaped || !v->qmp_closed || v->told || v->freed)
+		return;
+	v->told = true;
+	v->depth++;
+	/* at most what the socket buffers hold: the writer is dead */
+	while (stream_read(&v->messages))
+		;
+	while (!v->freed && stream_read(&v->console))
+		;
+	if (!v->freed && v->cb.exited)
+		v->cb.exited(v->status, v->cb.user_data);
+	release(v);
+}
+
+static void on_child(struct loop_source *s, const siginfo_t *info, void *user_data)
 {
 	struct vm *v = user_data;
 
+	v->child = NULL; /* the loop removes it */
+	v->reaped = true;
 	v->pid = -1;
-	v->child = NULL;
-	while (v->console_source)
-		on_console(v->console_source, EPOLLIN, v); /* up to the end of file */
-	if (v->cb.exited)
-		v->cb.exited(info->si_code == CLD_EXITED ? info->si_status << 8 : info->si_status,
-			     v->cb.user_data);
+	v->status = info->si_code == CLD_EXITED ? (info->si_status & 0xff) << 8 : info->si_status;
+	tell_if_over(v);
 }
 
-static void on_event(const char *name, const cJSON *data, void *user_data)
+static void on_leave(struct loop_source *s, void *user_data)
+{
+	struct vm *v = user_data;
+
+	if (v->pid > 0)
+		(void)kill(v->pid, SIGKILL);
+}
+
+static void on_qmp_event(const char *name, const cJSON *data, void *user_data)
 {
 	struct vm *v = user_data;
 
@@ -115,100 +158,203 @@ static void on_event(const char *name, const cJSON *data, void *user_data)
 		v->cb.event(name, data, v->cb.user_data);
 }
 
+/* A QEMU that cannot be talked to is ended: at once if it broke the protocol. */
 static void on_qmp_closed(const struct err *why, void *user_data)
 {
-	/* pending commands have their -ECONNRESET, and the end of QEMU is told by on_exited */
+	struct vm *v = user_data;
+
+	v->qmp_end = *why;
+	v->qmp_closed = true;
+	if (loop_timer_set(v->leave, why->code == -ECONNRESET ? LEAVE_MS : 0, 0) < 0)
+		on_leave(NULL, v);
+	tell_if_over(v);
 }
 
-static pid_t spawn(const struct vm_start *s, const struct vm_desc *d, const struct table *t,
-		   const char *program, struct err *e)
-{
-	_cleanup_(vm_argv_done) struct vm_argv argv = {0};
-	struct child_limit limits[5];
-	struct jail jail = {.program = program, .kvm = d->accel == VM_ACCEL_KVM, .nice = s->nice};
-	struct child_spec spec = {
-		.path = program,
-		.envp = (const char *const[]){"PATH=/usr/bin:/bin", NULL},
-		.clone_flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET |
-			       CLONE_NEWIPC | CLONE_NEWUTS,
-		.fds = t->fds,
-		.n_fds = t->n,
-		.limits = limits,
-		.no_new_privs = 1,
-		.new_session = 1,
-		.prepare = jail_enter,
-		.user_data = &jail,
-	};
-	int r = vm_argv(d, &argv, e);
+/* Both ends of QEMU's connections: ours, and the ones that go. */
+struct ends {
+	int qmp[2], console[2], messages[2];
+};
 
-	if (r < 0)
-		return r;
-	jail_init(&jail);
-	jail.kernel = s->kernel;
-	jail.initrd = s->initrd;
-	spec.argv = (const char *const *)argv.v;
-	limits[spec.n_limits++] = (struct child_limit){RLIMIT_CORE, 0};
-	limits[spec.n_limits++] = (struct child_limit){RLIMIT_NOFILE, 256};
+static void ends_done(struct ends *n)
+{
+	int *all[] = {n->qmp, n->console, n->messages};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		fd_close(&all[i][0]);
+		fd_close(&all[i][1]);
+	}
+}
+
+static int ends_make(struct ends *n, struct err *e)
+{
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, n->qmp) < 0 ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, n->console) < 0 ||
+	    pipe2(n->messages, O_CLOEXEC) < 0) {
+		int r = -errno;
+
+		ends_done(n);
+		return err_errno(e, r, "cannot make the sockets for QEMU");
+	}
+	return 0;
+}
+
+/* QEMU opens a disk's descriptor again by its access mode, and fails without a clear word. */
+static int check_access(const struct vm_desc *d, struct err *e)
+{
+	for (size_t i = 0; i < d->n_disks; i++) {
+		int flags = fcntl(d->disks[i].fd, F_GETFL);
+		int want = d->disks[i].read_only ? O_RDONLY : O_RDWR;
+
+		if (flags < 0)
+			return err_errno(e, -errno, "disk %s", d->disks[i].serial);
+		if ((flags & O_ACCMODE) != want)
+			return err_set(e, -EINVAL, "disk %s: its descriptor must be open for %s",
+				       d->disks[i].serial,
+				       want == O_RDONLY ? "reading only" : "reading and writing");
+	}
+	return 0;
+}
+
+/* Gives each descriptor of the description its number in QEMU. */
+struct fd_table {
+	struct child_fd fds[2 + 3 + VM_DISKS_MAX + VM_PORTS_MAX];
+	size_t n;
+	int next;
+};
+
+static int place(struct fd_table *t, int fd)
+{
+	if (fd < 0)
+		return -1;
+	t->fds[t->n++] = (struct child_fd){fd, t->next};
+	return t->next++;
+}
+
+static void place_all(struct fd_table *t, struct vm_desc *d, const struct ends *n)
+{
+	t->n = 0;
+	t->next = FIRST_FD;
+	t->fds[t->n++] = (struct child_fd){n->messages[1], STDOUT_FILENO};
+	t->fds[t->n++] = (struct child_fd){n->messages[1], STDERR_FILENO};
+	d->qmp_fd = place(t, n->qmp[1]);
+	d->console_fd = place(t, n->console[1]);
+	d->tap_fd = place(t, d->tap_fd);
+	for (size_t i = 0; i < d->n_disks; i++)
+		d->disks[i].fd = place(t, d->disks[i].fd);
+	for (size_t i = 0; i < d->n_ports; i++)
+		d->ports[i].fd = place(t, d->ports[i].fd);
+}
+
+static size_t set_limits(const struct vm_start *s, struct child_limit *limits)
+{
+	size_t n = 0;
+
+	limits[n++] = (struct child_limit){RLIMIT_CORE, 0};
+	limits[n++] = (struct child_limit){RLIMIT_NOFILE, FDS_MAX};
 	if (s->cpu_time_ms)
-		limits[spec.n_limits++] =
-			(struct child_limit){RLIMIT_CPU, (s->cpu_time_ms + 999) / 1000 + 1};
+		limits[n++] =
+			(struct child_limit){RLIMIT_CPU,
+					     s->cpu_time_ms / 1000 + (s->cpu_time_ms % 1000 != 0)};
 	if (s->file_size)
-		limits[spec.n_limits++] = (struct child_limit){RLIMIT_FSIZE, s->file_size};
-	return child_spawn(&spec, e);
+		limits[n++] = (struct child_limit){RLIMIT_FSIZE, s->file_size};
+	return n;
 }
 
-static int connect_vm(struct loop *l, struct vm *v, int qmp_fd, uint64_t deadline_ms, struct err *e)
+/* Starts the process; its pid, or a negative errno. */
+static pid_t launch(const struct vm_start *s, const struct ends *n, struct err *e)
 {
-	const struct qmp_callbacks cb = {on_event, on_qmp_closed, v};
-	int r = qmp_new(l, qmp_fd, deadline_ms, &cb, &v->qmp, e);
+	char program[PATH_MAX];
+	struct vm_desc d = s->desc;
+	struct jail jail = {.uid = geteuid(),
+			    .gid = getegid(),
+			    .program = program,
+			    .kernel = s->kernel,
+			    .initrd = s->initrd,
+			    .kvm = d.accel == VM_ACCEL_KVM,
+			    .nice = s->nice};
+	static const char *const no_env[] = {"PATH=/usr/bin", "LC_ALL=C", NULL};
+	struct child_limit limits[4];
+	struct fd_table table;
+	struct child_spec spec = {.path = program,
+				  .envp = no_env,
+				  .clone_flags = JAIL_CLONE,
+				  .fds = table.fds,
+				  .limits = limits,
+				  .n_limits = set_limits(s, limits),
+				  .no_new_privs = 1,
+				  .new_session = 1,
+				  .prepare = jail_enter,
+				  .user_data = &jail};
+	_cleanup_(vm_argv_done) struct vm_argv argv = {0};
+	pid_t pid;
+	int r;
 
+	r = check_access(&d, e);
+	if (r == 0)
+		r = vm_find_qemu(d.arch, program, e);
 	if (r < 0)
 		return r;
-	r = io_set_nonblock(v->console_fd, 1);
+	if (s->kernel.fd >= 0)
+		d.kernel = JAIL_KERNEL;
+	if (s->initrd.fd >= 0)
+		d.initrd = JAIL_INITRD;
+	place_all(&table, &d, n);
+	spec.n_fds = table.n;
+	r = vm_argv(&d, &argv, e);
+	if (r < 0)
+		return r;
+	/* without /proc QEMU finds its modules and firmware by the path in argv[0] */
+	free(argv.v[0]);
+	argv.v[0] = strdup(program);
+	if (!argv.v[0])
+		return err_oom(e);
+	spec.argv = (const char *const *)argv.v;
+	pid = child_spawn(&spec, e);
+	if (pid == -EPERM || pid == -ENOSPC || pid == -EUSERS || pid == -EACCES)
+		(void)err_wrap(e, "QEMU needs user namespaces, which this system may forbid "
+				  "(sysctl user.max_user_namespaces, "
+				  "kernel.unprivileged_userns_clone, "
+				  "kernel.apparmor_restrict_unprivileged_userns)");
+	return pid;
+}
+
+static int watch(struct vm *v, struct ends *n, uint64_t qmp_deadline_ms, struct err *e)
+{
+	struct qmp_callbacks cb = {on_qmp_event, on_qmp_closed, v};
+	int r;
+
+	r = loop_add_timer(v->loop, on_leave, v, &v->leave);
 	if (r == 0)
-		r = loop_add_fd(l, v->console_fd, EPOLLIN, on_console, v, &v->console_source);
+		r = loop_add_child(v->loop, v->pid, on_child, v, &v->child);
 	if (r == 0)
-		r = loop_add_child(l, v->pid, on_exited, v, &v->child);
-	return r < 0 ? err_errno(e, r, "cannot watch QEMU") : 0;
+		r = stream_open(&v->console, v, take_fd(&n->console[0]), CONSOLE_KEEP, true);
+	if (r == 0)
+		r = stream_open(&v->messages, v, take_fd(&n->messages[0]), MESSAGES_KEEP, false);
+	if (r < 0)
+		return err_errno(e, r, "cannot watch QEMU");
+	return qmp_new(v->loop, take_fd(&n->qmp[0]), qmp_deadline_ms, &cb, &v->qmp, e);
 }
 
 int vm_start(struct loop *l, const struct vm_start *s, const struct vm_callbacks *cb,
 	     struct vm **ret, struct err *e)
 {
-	_cleanup_close_ int qmp_ours = -1, qmp_theirs = -1, console_theirs = -1;
 	_cleanup_(vm_free_p) struct vm *v = calloc(1, sizeof(*v));
-	struct vm_desc d = s->desc;
-	struct table t = {.n = 0};
-	char program[PATH_MAX];
-	int pair[2], r;
+	_cleanup_(ends_done) struct ends n = {{-1, -1}, {-1, -1}, {-1, -1}};
+	int r;
 
 	if (!v)
 		return err_oom(e);
-	v->pid = v->console_fd = -1;
+	v->loop = l;
 	v->cb = *cb;
-	v->console.cap = 2 * CONSOLE_KEEP;
-	r = find_qemu(d.arch, program, e);
+	v->console.fd = v->messages.fd = -1;
+	v->pid = -1;
+	r = ends_make(&n, e);
 	if (r < 0)
 		return r;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_errno(e, -errno, "cannot make the QMP socket");
-	qmp_ours = pair[0];
-	qmp_theirs = pair[1];
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_errno(e, -errno, "cannot make the console's socket");
-	v->console_fd = pair[0];
-	console_theirs = pair[1];
-	d.qmp_fd = qmp_theirs;
-	d.console_fd = console_theirs;
-	if (s->kernel.fd >= 0)
-		d.kernel = JAIL_KERNEL;
-	if (s->initrd.fd >= 0)
-		d.initrd = JAIL_INITRD;
-	place_all(&d, &t);
-	v->pid = spawn(s, &d, &t, program, e);
+	v->pid = launch(s, &n, e);
 	if (v->pid < 0)
 		return (int)v->pid;
-	r = connect_vm(l, v, take_fd(&qmp_ours), s->qmp_deadline_ms, e);
+	r = watch(v, &n, s->qmp_deadline_ms, e);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(&v);
@@ -227,23 +373,56 @@ pid_t vm_pid(const struct vm *v)
 
 const struct buf *vm_console(const struct vm *v)
 {
-	return &v->console;
+	return &v->console.last;
+}
+
+char *vm_end_text(const struct vm *v, char *out, size_t size)
+{
+	char status[64], line[512];
+	const char *text = buf_str(&v->messages.last);
+	size_t n = v->messages.last.len;
+	size_t from;
+
+	while (n > 0 && text[n - 1] == '\n')
+		n--;
+	for (from = n; from > 0 && text[from - 1] != '\n'; from--)
+		;
+	(void)text_escape_line(text + from, n - from, line, sizeof(line));
+	if (v->reaped)
+		(void)child_status_text(v->status, status, sizeof(status));
+	(void)snprintf(out, size, "%s%s%s%s%s%s", v->reaped ? status : "it runs",
+		       v->qmp_end.code && v->qmp_end.code != -ECONNRESET ? "; " : "",
+		       v->qmp_end.code != -ECONNRESET ? v->qmp_end.text : "", *line ? " (" : "",
+		       line, *line ? ")" : "");
+	return out;
+}
+
+/* SIGKILL, and at most REAP_MS for the kernel to take the process apart. */
+static void kill_and_reap(pid_t pid)
+{
+	struct pollfd p = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
+
+	(void)kill(pid, SIGKILL);
+	if (p.fd >= 0)
+		(void)poll(&p, 1, REAP_MS);
+	(void)waitpid(pid, NULL, WNOHANG);
+	fd_close(&p.fd);
 }
 
 struct vm *vm_free(struct vm *v)
 {
-	if (!v)
+	if (!v || v->freed)
 		return NULL;
-	v->cb = (struct vm_callbacks){0};
-	if (v->pid > 0) {
-		(void)kill(v->pid, SIGKILL);
-		(void)child_wait(v->pid, NULL);
-	}
-	(void)loop_remove(v->child);
-	(void)loop_remove(v->console_source);
+	v->depth++;
+	v->freed = true;
+	v->child = loop_remove(v->child);
+	if (v->pid > 0)
+		kill_and_reap(v->pid);
+	v->pid = -1;
 	v->qmp = qmp_free(v->qmp);
-	fd_close(&v->console_fd);
-	buf_done(&v->console);
-	free(v);
+	v->leave = loop_remove(v->leave);
+	stream_close(&v->console);
+	stream_close(&v->messages);
+	release(v);
 	return NULL;
 }

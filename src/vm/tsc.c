@@ -2,34 +2,54 @@
 /* Measuring the time stamp counter. */
 #include "tsc.h"
 
+#include "base/macro.h"
+#ifdef __x86_64__
 #include <time.h>
-#if defined(__x86_64__)
 #include <x86intrin.h>
 #endif
 
 #define MEASURE_NS 5000000
 
-#if defined(__x86_64__)
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
+#ifdef __x86_64__
+struct moment {
+	uint64_t tsc, ns;
+};
 
-	(void)clock_gettime(CLOCK_MONOTONIC_RAW, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+/* Both clocks at once: the closest of several tries, since an interrupt may come in between. */
+static struct moment look(void)
+{
+	uint64_t best = UINT64_MAX;
+	struct moment m = {0};
+
+	for (int i = 0; i < 20; i++) {
+		struct timespec ts;
+		uint64_t before = __rdtsc(), after;
+
+		(void)clock_gettime(CLOCK_MONOTONIC_RAW, &ts);
+		after = __rdtsc();
+		if (after - before < best) {
+			best = after - before;
+			m.tsc = before + best / 2;
+			m.ns = (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+		}
+	}
+	return m;
 }
-#endif
 
 uint64_t vm_tsc_khz(void)
 {
-#if defined(__x86_64__)
-	uint64_t t0 = now_ns(), c0 = __rdtsc(), t1, c1;
+	struct moment from = look(), to;
 
 	do {
-		t1 = now_ns();
-		c1 = __rdtsc();
-	} while (t1 - t0 < MEASURE_NS);
-	return (c1 - c0) * 1000000 / (t1 - t0);
-#else
-	return 0;
-#endif
+		to = look();
+		if (to.ns < from.ns || to.tsc <= from.tsc)
+			return 0; /* no clock to rely on */
+	} while (to.ns - from.ns < MEASURE_NS);
+	return (to.tsc - from.tsc) * 1000000 / (to.ns - from.ns);
 }
+#else
+uint64_t vm_tsc_khz(void)
+{
+	return 0;
+}
+#endif

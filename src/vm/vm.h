@@ -93,7 +93,7 @@ struct vm_start {
 	struct vm_desc
 		desc; /* kernel and initrd paths are set by vm_start when the blobs have fds */
 	struct vm_blob kernel, initrd; /* fd -1: none */
-	uint64_t cpu_time_ms;	       /* RLIMIT_CPU, rounded up to seconds; 0: none */
+	uint64_t cpu_time_ms;	       /* RLIMIT_CPU, rounded up and a second more; 0: none */
 	uint64_t file_size;	       /* RLIMIT_FSIZE; 0: none */
 	int nice;
 	uint64_t qmp_deadline_ms;
@@ -104,14 +104,16 @@ struct vm;
 struct vm_callbacks {
 	qmp_event_fn event;					      /* QMP events */
 	void (*console)(const char *data, size_t n, void *user_data); /* raw, hostile */
-	void (*exited)(int status, void *user_data); /* QEMU ended; waitpid status; once */
+	/* QEMU ended, its last events are delivered; waitpid status; once, last */
+	void (*exited)(int status, void *user_data);
 	void *user_data;
 };
 
 /*
  * Starts QEMU in namespaces and an empty root of its own, with descriptors only. The descriptors in
  * the description stay the caller's; console and QMP sockets are made here (their fds are ignored).
- * 0 or a negative errno with the cause.
+ * A user namespace is made in any case: the caller may be a plain user, the root of a user
+ * namespace or the real root, with /proc mounted. 0 or a negative errno with the cause.
  */
 int vm_start(struct loop *l, const struct vm_start *s, const struct vm_callbacks *cb,
 	     struct vm **ret, struct err *e);
@@ -123,7 +125,14 @@ pid_t vm_pid(const struct vm *v);
 /* The last bytes of the console (at most 16 KiB kept), as they came. */
 const struct buf *vm_console(const struct vm *v);
 
-/* SIGKILL and reap; idempotent. Frees. Accepts NULL; returns NULL. */
+/*
+ * How QEMU ended, as part of a sentence and fit for a terminal: its status, what was wrong with its
+ * QMP, and the last line that it wrote to stderr; returns out.
+ */
+char *vm_end_text(const struct vm *v, char *out, size_t size);
+
+/* SIGKILL and reap; idempotent. Frees, also inside its own callbacks. Accepts NULL; returns NULL.
+ */
 struct vm *vm_free(struct vm *v);
 CLEANUP_FUNC(vm_free, struct vm)
 
