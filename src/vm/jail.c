@@ -64,6 +64,16 @@ static int map_ids(const struct jail *s, struct err *e)
 	return 0;
 }
 
+/*
+ * No user namespace below this one: in one of its own a QEMU that is taken over would have every
+ * capability over it, and with them much more of the kernel to attack. Where /proc/sys is
+ * read-only, as in some containers, this cannot be had.
+ */
+static void forbid_namespaces(void)
+{
+	(void)write_text("/proc/sys/user/max_user_namespaces", "0\n");
+}
+
 static int mount_root(const struct jail *s, struct err *e)
 {
 	char options[96];
@@ -258,6 +268,7 @@ int jail_enter(void *jail, struct err *e)
 	const struct jail *s = jail;
 	int r = map_ids(s, e);
 
+	forbid_namespaces();
 	if (r == 0)
 		r = mount_root(s, e);
 	if (r == 0)

@@ -251,10 +251,11 @@ static size_t set_limits(const struct vm_start *s, struct child_limit *limits)
 
 	limits[n++] = (struct child_limit){RLIMIT_CORE, 0};
 	limits[n++] = (struct child_limit){RLIMIT_NOFILE, FDS_MAX};
+	/* a second behind the owner's polls, which can tell more than a SIGKILL does */
 	if (s->cpu_time_ms)
 		limits[n++] =
-			(struct child_limit){RLIMIT_CPU,
-					     s->cpu_time_ms / 1000 + (s->cpu_time_ms % 1000 != 0)};
+			(struct child_limit){RLIMIT_CPU, s->cpu_time_ms / 1000 + 1 +
+								 (s->cpu_time_ms % 1000 != 0)};
 	if (s->file_size)
 		limits[n++] = (struct child_limit){RLIMIT_FSIZE, s->file_size};
 	return n;
