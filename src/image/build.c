@@ -227,21 +227,39 @@ static int begin(struct job *j, struct err *e)
 	return j->m->arch && j->m->suite && j->m->cmdline && j->m->root_fs ? 0 : err_oom(e);
 }
 
+/*
+ * Of the kernel only the files are wanted, not the packages that would make an initramfs for it on
+ * each change. The package to take is what the metapackage $KERNEL depends on; the latter need not
+ * be fetched, and in an old suite may be gone. --keep-directory-symlink: /lib is a link to usr/lib.
+ */
+static const char kernel_hook[] =
+	"cd \"$1/var/cache/apt/archives\" && "
+	"set -- \"$1\" $(chroot \"$1\" apt-cache depends $KERNEL | sed -n 's/^ *Depends: //p') && "
+	"{ [ -n \"$2\" ] || { echo \"E: no package $KERNEL in this suite\" >&2; exit 1; }; } && "
+	"chroot \"$1\" sh -c 'cd /var/cache/apt/archives && "
+	"exec apt-get -o APT::Sandbox::User=root download \"$@\"' sh \"$2\" && "
+	"dpkg-deb --fsys-tarfile \"$2\"_*.deb | "
+	"tar -C \"$1\" -x --keep-directory-symlink --exclude=./usr/share && "
+	"rm \"$2\"_*.deb && "
+	"chroot \"$1\" busybox depmod \"${2#linux-image-}\"";
+
 /* mmdebstrap puts the packages' files into the tree and sets them up. */
 static int install(struct job *j, struct err *e)
 {
 	const struct image_build *b = j->b;
-	char include[PACKAGE_MAX + 256], arch[32], tmpdir[PATH_MAX], what[128];
-	/* INITRD=No: the kernel package need not make an initramfs, the image has ours */
+	char include[PACKAGE_MAX + 256], arch[32], tmpdir[PATH_MAX], kernel[64], hook[1024];
+	char what[128];
 	const char *argv[] = {"env",
 			      tmpdir,
-			      "INITRD=No",
+			      kernel,
 			      "mmdebstrap",
 			      "--mode=root",
 			      "--format=directory",
 			      "--variant=apt",
 			      arch,
 			      include,
+			      hook,
+			      "--dpkgopt=force-unsafe-io",
 			      "--dpkgopt=path-exclude=/usr/share/man/*",
 			      "--dpkgopt=path-exclude=/usr/share/info/*",
 			      "--dpkgopt=path-exclude=/usr/share/locale/*",
@@ -254,8 +272,10 @@ static int install(struct job *j, struct err *e)
 	int r;
 
 	(void)snprintf(arch, sizeof(arch), "--architectures=%s", b->arch);
-	(void)snprintf(include, sizeof(include), "--include=%s,busybox-static,tar%s%s",
-		       j->arch->kernel, *b->include ? "," : "", b->include);
+	(void)snprintf(include, sizeof(include), "--include=busybox-static,tar%s%s",
+		       *b->include ? "," : "", b->include);
+	(void)snprintf(kernel, sizeof(kernel), "KERNEL=%s", j->arch->kernel);
+	(void)snprintf(hook, sizeof(hook), "--customize-hook=%s", kernel_hook);
 	(void)snprintf(tmpdir, sizeof(tmpdir), "TMPDIR=%s", sandbox_path(j->sandbox));
 	(void)snprintf(what, sizeof(what), "installing %s (%s)", b->suite, b->arch);
 	progress(j, what);

@@ -182,6 +182,18 @@ static int set_umask(void *user_data, struct err *e)
 	return 0;
 }
 
+/* The program's name in messages: env's own arguments are none. */
+static const char *tool_name(const char *const *argv)
+{
+	if (strcmp(argv[0], "env") == 0) {
+		for (size_t i = 1; argv[i]; i++) {
+			if (!strchr(argv[i], '='))
+				return argv[i];
+		}
+	}
+	return argv[0];
+}
+
 int sandbox_run(struct sandbox *s, const char *const *argv, int fd, struct buf *out, size_t max,
 		struct err *e)
 {
@@ -228,7 +240,7 @@ int sandbox_run(struct sandbox *s, const char *const *argv, int fd, struct buf *
 	if (r < 0)
 		return err_errno(e, r, "%s: cannot read its output", argv[0]);
 	if (status != 0)
-		return err_set(e, -ECHILD, "%s: %s", argv[0],
+		return err_set(e, -ECHILD, "%s: %s", tool_name(argv),
 			       child_status_text(status, text, sizeof(text)));
 	return 0;
 }
