@@ -14,7 +14,9 @@ enum cmd_status {
 
 int cmd_build(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
 int cmd_image(int argc, char **argv);
+int cmd_manager(int argc, char **argv);
 
 #endif

@@ -19,6 +19,12 @@ struct maps {
 	char uid[64], gid[64];
 };
 
+static void own_maps(struct maps *m)
+{
+	(void)snprintf(m->uid, sizeof(m->uid), "0 %u 1\n", (unsigned)geteuid());
+	(void)snprintf(m->gid, sizeof(m->gid), "0 %u 1\n", (unsigned)getegid());
+}
+
 static int write_map(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -120,8 +126,7 @@ pid_t launch_single(const struct launch_files *files, int debug, int *ret_contro
 		return err_errno(e, -errno, "cannot make the control socket");
 	ours = pair[0];
 	theirs = pair[1];
-	(void)snprintf(maps.uid, sizeof(maps.uid), "0 %u 1\n", (unsigned)geteuid());
-	(void)snprintf(maps.gid, sizeof(maps.gid), "0 %u 1\n", (unsigned)getegid());
+	own_maps(&maps);
 	(void)make_env(env, store);
 	make_argv(argv, files->dialer >= 0, debug);
 	const struct child_fd fds[] = {
@@ -150,4 +155,37 @@ pid_t launch_single(const struct launch_files *files, int debug, int *ret_contro
 		return no_namespaces((int)pid, e);
 	*ret_control = take_fd(&ours);
 	return pid;
+}
+
+struct trial {
+	struct maps maps;
+	int (*inside)(struct err *e);
+};
+
+static int enter_trial(void *user_data, struct err *e)
+{
+	struct trial *t = user_data;
+	int r = enter_home(&t->maps, e);
+
+	return r == 0 && t->inside ? t->inside(e) : r;
+}
+
+int launch_try(int (*inside)(struct err *e), struct err *e)
+{
+	static const char *const argv[] = {"true", NULL};
+	struct trial trial = {.inside = inside};
+	const struct child_spec spec = {
+		.path = "true",
+		.argv = argv,
+		.clone_flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET |
+			       CLONE_NEWIPC | CLONE_NEWUTS,
+		.no_new_privs = 1,
+		.prepare = enter_trial,
+		.user_data = &trial,
+	};
+	pid_t pid;
+
+	own_maps(&trial.maps);
+	pid = child_spawn(&spec, e);
+	return pid < 0 ? (int)pid : child_wait(pid, NULL);
 }

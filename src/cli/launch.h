@@ -20,4 +20,10 @@ struct launch_files {
  */
 pid_t launch_single(const struct launch_files *files, int debug, int *ret_control, struct err *e);
 
+/*
+ * Makes the same namespaces, runs `inside` (NULL: nothing) in them, and ends: whether it can be
+ * done. Nothing is left of it. 0 or a negative errno with the refusal.
+ */
+int launch_try(int (*inside)(struct err *e), struct err *e);
+
 #endif

@@ -13,8 +13,10 @@ static const struct {
 } verbs[] = {
 	{"build", cmd_build, "run a build in a throw-away virtual machine"},
 	{"check", cmd_check, "check a spec, and what its network rules allow"},
+	{"doctor", cmd_doctor, "tell what this machine has for builds, and what is missing"},
 	{"dump", cmd_dump, "print a spec as JSON"},
 	{"image", cmd_image, "make worker images"},
+	{"manager", cmd_manager, "make the image of the manager VM"},
 };
 
 static void print_help(FILE *f)

@@ -80,6 +80,28 @@ int paths_firmware(char **ret, struct err *e)
 	return r;
 }
 
+char *paths_program(const char *name)
+{
+	static const char more[] = "/usr/local/sbin:/usr/sbin:/sbin";
+	const char *path = getenv("PATH");
+
+	for (const char *list = path ? path : more; list; list = list == more ? NULL : more) {
+		for (const char *p = list; *p;) {
+			size_t n = strcspn(p, ":");
+			_cleanup_free_ char *file = NULL;
+
+			if (asprintf(&file, "%.*s/%s", (int)n, p, name) < 0) {
+				file = NULL;
+				return NULL;
+			}
+			if (*p == '/' && access(file, X_OK) == 0)
+				return take_ptr(&file);
+			p += n + (p[n] == ':');
+		}
+	}
+	return NULL;
+}
+
 static int user_dir(const char *variable, const char *below_home, char **ret, struct err *e)
 {
 	const char *xdg = getenv(variable), *home = getenv("HOME");

@@ -11,6 +11,9 @@ int paths_manager(char **ret, struct err *e);
 /* The folder with worker/driver, worker/init and worker/stub; likewise. */
 int paths_firmware(char **ret, struct err *e);
 
+/* An installed program, in PATH or where distributions keep those of root; NULL: there is none. */
+char *paths_program(const char *name);
+
 /*
  * $XDG_STATE_HOME/contractor or ~/.local/state/contractor, $XDG_CACHE_HOME/contractor or
  * ~/.cache/contractor; made (0700) when missing. HOME unset: the password database's. 0 or a

@@ -222,7 +222,7 @@ static int find_kernel(struct making *m, struct buf *kernel, struct err *e)
 	return r;
 }
 
-/* A file without a name until it is whole. */
+/* Under a name that the next run takes as well, so that a killed one leaves no more than that. */
 static int write_image(struct making *m, const struct buf *kernel, const struct buf *archive,
 		       struct err *e)
 {
@@ -231,11 +231,11 @@ static int write_image(struct making *m, const struct buf *kernel, const struct 
 	off_t end = -1;
 	int r;
 
-	if (asprintf(&tmp, "%s.XXXXXX", m->out.path) < 0) {
+	if (asprintf(&tmp, "%s.new", m->out.path) < 0) {
 		tmp = NULL;
 		return err_oom(e);
 	}
-	fd = mkostemp(tmp, O_CLOEXEC);
+	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return err_errno(e, -errno, "%s: cannot write", tmp);
 	m->out.kernel = (struct manifest_part){0, kernel->len};
@@ -244,7 +244,7 @@ static int write_image(struct making *m, const struct buf *kernel, const struct 
 		r = lz4_write(fd, archive->data, archive->len);
 	if (r == 0 && (end = lseek(fd, 0, SEEK_CUR)) < 0)
 		r = -errno;
-	if (r == 0 && (fchmod(fd, 0644) < 0 || rename(tmp, m->out.path) < 0))
+	if (r == 0 && rename(tmp, m->out.path) < 0)
 		r = -errno;
 	if (r < 0) {
 		(void)unlink(tmp);

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -239,8 +240,12 @@ static void place_all(struct fd_table *t, struct vm_desc *d, const struct ends *
 	d->qmp_fd = place(t, n->qmp[1]);
 	d->console_fd = place(t, n->console[1]);
 	d->tap_fd = place(t, d->tap_fd);
-	for (size_t i = 0; i < d->n_disks; i++)
+	for (size_t i = 0; i < d->n_disks; i++) {
+		struct stat st;
+
+		d->disks[i].block = fstat(d->disks[i].fd, &st) == 0 && S_ISBLK(st.st_mode);
 		d->disks[i].fd = place(t, d->disks[i].fd);
+	}
 	for (size_t i = 0; i < d->n_ports; i++)
 		d->ports[i].fd = place(t, d->ports[i].fd);
 }

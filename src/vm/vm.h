@@ -27,12 +27,13 @@ enum vm_accel {
 	_VM_ACCEL_MAX,
 };
 
-/* A raw virtio-blk disk on a descriptor of ours. */
+/* A raw virtio-blk disk on a descriptor of ours: a file, or a disk of this machine. */
 struct vm_disk {
 	const char *serial; /* root, input, output, scratch */
 	int fd;
 	bool read_only;
 	uint64_t offset, size; /* a stretch of the file; size 0: all of it */
+	bool block;	       /* fd is a block device; vm_start finds that out */
 };
 
 /* A virtio-serial port on our end of a stream socket (QEMU gets the other end as fd). */

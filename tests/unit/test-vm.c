@@ -110,6 +110,12 @@ START_TEST(golden_odd)
 	d = worker(VM_MACHINE_VIRT, VM_ACCEL_TCG);
 	d.arch = "riscv64";
 	compare("virt-tcg-riscv64", &d);
+
+	/* inside a manager VM the disks are disks, and nothing is cached twice */
+	d = worker(VM_MACHINE_MICROVM, VM_ACCEL_TCG);
+	for (size_t i = 0; i < d.n_disks; i++)
+		d.disks[i].block = true;
+	compare("microvm-tcg-nested", &d);
 }
 END_TEST
 
