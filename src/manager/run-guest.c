@@ -82,16 +82,18 @@ static void on_last_stats(int code, const struct qmp_blockstats *stats, const st
 
 	if (code == -ECANCELED || r->stage == STAGE_END)
 		return;
+	if (code == 0)
+		run_take_stats(r, stats);
 	(void)qmp_quit(vm_qmp(r->vm), RUN_STOP_DEADLINE_MS, on_quit, r);
 }
 
-/* The guest is done: take the rest of the log, then the last counters, then quit. */
+/* The guest is done, if its use is within the limits: take the rest of the log, the counters, quit.
+ */
 static void guest_done(struct run *r)
 {
-	if (!run_drain_log(r, true))
+	if (!run_drain_log(r, true) || !run_check(r))
 		return;
 	r->stage = STAGE_STOP;
-	r->outcome = "done";
 	(void)loop_timer_set(r->deadline, RUN_STOP_DEADLINE_MS, 0);
 	if (qmp_query_blockstats(vm_qmp(r->vm), RUN_QMP_DEADLINE_MS, on_last_stats, r) < 0)
 		run_finish(r, "broken", "cannot ask QEMU to quit");

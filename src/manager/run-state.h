@@ -61,6 +61,13 @@ void run_finish_limit(struct run *r, const struct limits_hit *hit);
 /* run-vm.c: starts QEMU by the order. 0 or a negative errno. */
 int run_start_vm(struct run *r, struct err *e);
 
+/* run-vm.c: takes a sample and judges it. False when the run ended by it, over a limit. */
+bool run_check(struct run *r);
+
+/* run-vm.c: what QEMU has counted of its disks, into the present sample. */
+struct qmp_blockstats;
+void run_take_stats(struct run *r, const struct qmp_blockstats *stats);
+
 /* run-vm.c: the poll timer; counters, limits, the sample for the report. */
 void run_poll(struct loop_source *s, void *user_data);
 

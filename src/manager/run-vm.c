@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -27,13 +28,23 @@ void run_add_sample(cJSON *j, const struct limits_sample *s)
 	(void)json_add_u64(j, "written", s->written);
 }
 
+/* Of QEMU with all its threads; when it is gone, of the children that have ended: it is the only
+ * one.
+ */
 static uint64_t cpu_ms(const struct run *r)
 {
 	struct timespec ts;
+	struct rusage ru;
+	uint64_t ms = 0;
 
-	if (clock_gettime(r->cpu_clock, &ts) < 0)
-		return r->now.cpu_ms; /* QEMU is gone: its last figure stands */
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	if (vm_pid(r->vm) > 0) {
+		if (clock_gettime(r->cpu_clock, &ts) == 0)
+			ms = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	} else if (getrusage(RUSAGE_CHILDREN, &ru) == 0) {
+		ms = (uint64_t)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1000 +
+		     (uint64_t)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1000;
+	}
+	return MAX(ms, r->now.cpu_ms);
 }
 
 static uint64_t allocated(int fd, uint64_t otherwise)
@@ -65,19 +76,43 @@ static uint64_t resident(pid_t pid, uint64_t otherwise)
 
 static void take_sample(struct run *r)
 {
-	r->now.at_ms = run_now(r);
+	if (r->stage != STAGE_STOP) /* the build's time ended with its last word */
+		r->now.at_ms = run_now(r);
 	r->now.cpu_ms = cpu_ms(r);
-	r->now.memory = resident(vm_pid(r->vm), r->now.memory);
+	if (vm_pid(r->vm) > 0)
+		r->now.memory = resident(vm_pid(r->vm), r->now.memory);
 	r->now.disk = allocated(r->files.scratch, r->now.disk);
 	r->now.output = allocated(r->files.output, r->now.output);
 	limits_peak(&r->peak, &r->now);
+}
+
+bool run_check(struct run *r)
+{
+	struct limits_hit hit;
+
+	take_sample(r);
+	if (!limits_over(&r->order, &r->now, &hit))
+		return true;
+	run_finish_limit(r, &hit);
+	return false;
+}
+
+void run_take_stats(struct run *r, const struct qmp_blockstats *stats)
+{
+	uint64_t rd = 0, wr = 0;
+
+	for (size_t i = 0; i < stats->n; i++) {
+		rd += stats->nodes[i].rd_bytes;
+		wr += stats->nodes[i].wr_bytes;
+	}
+	r->now.read = rd;
+	r->now.written = wr;
 }
 
 static void on_stats(int code, const struct qmp_blockstats *stats, const struct err *e,
 		     void *user_data)
 {
 	struct run *r = user_data;
-	uint64_t rd = 0, wr = 0;
 
 	if (code == -ECANCELED)
 		return;
@@ -88,25 +123,16 @@ static void on_stats(int code, const struct qmp_blockstats *stats, const struct 
 		run_finish(r, "broken", "QEMU does not answer: %s", e->text);
 		return;
 	}
-	for (size_t i = 0; i < stats->n; i++) {
-		rd += stats->nodes[i].rd_bytes;
-		wr += stats->nodes[i].wr_bytes;
-	}
-	r->now.read = rd;
-	r->now.written = wr;
+	run_take_stats(r, stats);
 }
 
 void run_poll(struct loop_source *s, void *user_data)
 {
 	struct run *r = user_data;
-	struct limits_hit hit;
 	cJSON *j;
 
-	take_sample(r);
-	if (limits_over(&r->order, &r->now, &hit)) {
-		run_finish_limit(r, &hit);
+	if (!run_check(r))
 		return;
-	}
 	if (r->now.at_ms - r->sampled_ms >= SAMPLE_MS) {
 		r->sampled_ms = r->now.at_ms;
 		j = run_message("sample");
@@ -155,9 +181,12 @@ static void on_vm_event(const char *name, const cJSON *data, void *user_data)
 static void on_vm_exited(int status, void *user_data)
 {
 	struct run *r = user_data;
-	struct limits_hit hit = {"cpu-time", r->order.cpu_time_ms, r->now.cpu_ms};
+	struct limits_hit hit = {"cpu-time", r->order.cpu_time_ms, 0};
 	char text[512];
 
+	/* the last figures, which nobody can change any more */
+	if (!run_check(r))
+		return;
 	if (r->stage == STAGE_STOP) {
 		if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 			run_finish(r, "done", "%s", "");
@@ -167,9 +196,9 @@ static void on_vm_exited(int status, void *user_data)
 		return;
 	}
 	(void)run_drain_log(r, true);
-	/* RLIMIT_CPU kills between two polls: the poll's figure is then one poll short */
-	if (WIFSIGNALED(status) && r->now.cpu_ms + 4 * RUN_POLL_MS * r->order.cpus >= hit.granted) {
-		hit.used = MAX(hit.used, hit.granted);
+	/* RLIMIT_CPU's clock ticks are coarser than the CPU time that is told afterwards */
+	if (WIFSIGNALED(status) && r->now.cpu_ms + 1000 >= hit.granted) {
+		hit.used = MAX(r->now.cpu_ms, hit.granted);
 		run_finish_limit(r, &hit);
 		return;
 	}

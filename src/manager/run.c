@@ -141,6 +141,8 @@ static void on_wall(struct loop_source *s, void *user_data)
 {
 	struct run *r = user_data;
 
+	if (r->stage == STAGE_STOP)
+		return; /* the build was in time; QEMU's end has a deadline of its own */
 	(void)run_drain_log(r, true);
 	run_finish_limit(r, &(struct limits_hit){"time", r->order.time_ms, run_now(r)});
 }
