@@ -15,6 +15,7 @@
 #include "vm/tsc.h"
 
 #define SAMPLE_MS 1000
+#define TB_SIZE	  (64 * MIB)
 
 void run_add_sample(cJSON *j, const struct limits_sample *s)
 {
@@ -250,6 +251,7 @@ static void describe(const struct run *r, int ctl_qemu, int log_qemu, enum vm_ac
 		.qmp_fd = -1,
 		.tap_fd = r->net ? run_net_tap(r->net) : -1,
 		.mac = RUN_NET_WORKER_MAC,
+		.tb_size = TB_SIZE,
 	};
 	d->disks[d->n_disks++] =
 		(struct vm_disk){"root", r->files.image, true, o->root.offset, o->root.size};

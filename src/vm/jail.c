@@ -20,6 +20,8 @@
 #include <sys/syscall.h>
 
 #include "base/io.h"
+#include "filter.h"
+#include "walls.h"
 
 #define NEW_ROOT "/proc"
 #define INNER_ID 1000 /* not 0: exec then gives no capability, whatever else is forgotten */
@@ -283,5 +285,12 @@ int jail_enter(void *jail, struct err *e)
 		return r;
 	/* a desktop's reads and writes go first; where that cannot be had, they do not */
 	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_LOWEST);
-	return drop_capabilities(e);
+	r = s->threads ? vm_limit_threads(s->threads) : 0;
+	if (r < 0)
+		return err_set(e, r, "cannot limit its threads");
+	r = drop_capabilities(e);
+	if (r < 0)
+		return r;
+	r = vm_filter();
+	return r < 0 ? err_set(e, r, "cannot filter its system calls") : 0;
 }

@@ -6,6 +6,7 @@
 #include <linux/sched.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -29,6 +30,7 @@ struct jail {
 	struct vm_blob kernel, initrd; /* fd -1: none */
 	bool kvm;		       /* /dev/kvm is there */
 	int nice;
+	rlim_t threads; /* 0: any number */
 };
 
 /*

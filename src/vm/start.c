@@ -15,11 +15,11 @@
 #include "find.h"
 #include "jail.h"
 #include "vm.h"
+#include "walls.h"
 
 #define CONSOLE_KEEP  (16 * KIB)
 #define MESSAGES_KEEP (4 * KIB)
 #define FIRST_FD      3	   /* the descriptors for QEMU, without a gap */
-#define FDS_MAX	      1024 /* QEMU's own: eventfds of the queues, copies of the disks */
 #define LEAVE_MS      2000 /* for QEMU to end by itself once its QMP connection has */
 #define REAP_MS	      5000
 
@@ -250,26 +250,11 @@ static void place_all(struct fd_table *t, struct vm_desc *d, const struct ends *
 		d->ports[i].fd = place(t, d->ports[i].fd);
 }
 
-static size_t set_limits(const struct vm_start *s, struct child_limit *limits)
-{
-	size_t n = 0;
-
-	limits[n++] = (struct child_limit){RLIMIT_CORE, 0};
-	limits[n++] = (struct child_limit){RLIMIT_NOFILE, FDS_MAX};
-	/* a second behind the owner's polls, which can tell more than a SIGKILL does */
-	if (s->cpu_time_ms)
-		limits[n++] =
-			(struct child_limit){RLIMIT_CPU, s->cpu_time_ms / 1000 + 1 +
-								 (s->cpu_time_ms % 1000 != 0)};
-	if (s->file_size)
-		limits[n++] = (struct child_limit){RLIMIT_FSIZE, s->file_size};
-	return n;
-}
-
 /* Starts the process; its pid, or a negative errno. */
 static pid_t launch(const struct vm_start *s, const struct ends *n, struct err *e)
 {
 	char program[PATH_MAX];
+	const struct vm_walls walls = vm_walls(s);
 	struct vm_desc d = s->desc;
 	struct jail jail = {.uid = geteuid(),
 			    .gid = getegid(),
@@ -277,16 +262,17 @@ static pid_t launch(const struct vm_start *s, const struct ends *n, struct err *
 			    .kernel = s->kernel,
 			    .initrd = s->initrd,
 			    .kvm = d.accel == VM_ACCEL_KVM,
-			    .nice = s->nice};
-	static const char *const no_env[] = {"PATH=/usr/bin", "LC_ALL=C", NULL};
-	struct child_limit limits[4];
+			    .nice = s->nice,
+			    .threads = walls.threads};
+	/* an arena for each thread would be memory that no limit foresees */
+	static const char *const env[] = {"PATH=/usr/bin", "LC_ALL=C", "MALLOC_ARENA_MAX=2", NULL};
 	struct fd_table table;
 	struct child_spec spec = {.path = program,
-				  .envp = no_env,
+				  .envp = env,
 				  .clone_flags = JAIL_CLONE,
 				  .fds = table.fds,
-				  .limits = limits,
-				  .n_limits = set_limits(s, limits),
+				  .limits = walls.v,
+				  .n_limits = walls.n,
 				  .no_new_privs = 1,
 				  .new_session = 1,
 				  .prepare = jail_enter,

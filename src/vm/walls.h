@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The kernel's own limits on a QEMU process: they hold when guest and QEMU are both hostile. */
+#ifndef CONTRACTOR_VM_WALLS_H
+#define CONTRACTOR_VM_WALLS_H
+
+#include "base/child.h"
+#include "vm.h"
+
+#define VM_WALLS_MAX 8
+
+struct vm_walls {
+	struct child_limit v[VM_WALLS_MAX];
+	size_t n;
+	rlim_t threads; /* for RLIMIT_NPROC: see vm_limit_threads */
+};
+
+/* Pure: the walls for a description. */
+struct vm_walls vm_walls(const struct vm_start *s);
+
+/*
+ * For the child, in a user namespace of its own: RLIMIT_NPROC. Since Linux 5.14 it counts the
+ * processes and threads of the namespace; before, all that the user has anywhere, and then it is
+ * left as it was. The real root is exempt from it. 0 or a negative errno.
+ */
+int vm_limit_threads(rlim_t max);
+
+#endif

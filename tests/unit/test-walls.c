@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* src/vm/walls: what the kernel is told to hold QEMU to, and that it does. */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "vm/filter.h"
+#include "vm/walls.h"
+
+static uint64_t value(const struct vm_walls *w, int resource)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		if (w->v[i].resource == resource)
+			return w->v[i].value;
+	}
+	return UINT64_MAX;
+}
+
+START_TEST(values)
+{
+	struct vm_start s = {.desc = {.accel = VM_ACCEL_TCG, .cpus = 2, .memory = GIB},
+			     .cpu_time_ms = 5000,
+			     .file_size = 7};
+	struct vm_walls w = vm_walls(&s);
+
+	ck_assert_uint_eq(value(&w, RLIMIT_CORE), 0);
+	ck_assert_uint_eq(value(&w, RLIMIT_NOFILE), 1024);
+	ck_assert_uint_eq(value(&w, RLIMIT_CPU), 6);
+	ck_assert_uint_eq(value(&w, RLIMIT_FSIZE), 7);
+	/* without a bound for translated code there is none for the whole */
+	ck_assert_uint_eq(value(&w, RLIMIT_AS), UINT64_MAX);
+	ck_assert_uint_eq(w.threads, 74);
+	s.desc.tb_size = 32 * MIB;
+	s.cpu_time_ms = 5001;
+	w = vm_walls(&s);
+	ck_assert_uint_eq(value(&w, RLIMIT_CPU), 7);
+	ck_assert_uint_eq(value(&w, RLIMIT_AS), GIB + 32 * MIB + 768 * MIB + 74 * 8 * MIB);
+	s.desc.accel = VM_ACCEL_KVM;
+	s.desc.tb_size = 0;
+	s.cpu_time_ms = s.file_size = 0;
+	w = vm_walls(&s);
+	ck_assert_uint_eq(value(&w, RLIMIT_AS), GIB + 768 * MIB + 74 * 8 * MIB);
+	ck_assert_uint_eq(value(&w, RLIMIT_CPU), UINT64_MAX);
+	ck_assert_uint_eq(value(&w, RLIMIT_FSIZE), UINT64_MAX);
+}
+END_TEST
+
+/* Forks children that wait until it fails or there are `most`; how many there were. */
+static int count_forks(int most)
+{
+	int n = 0, p[2];
+
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return -1;
+	while (n < most) {
+		char c;
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			(void)close(p[1]);
+			_exit((int)read(p[0], &c, 1));
+		}
+		if (pid < 0)
+			break;
+		n++;
+	}
+	(void)close(p[0]);
+	(void)close(p[1]);
+	while (wait(NULL) > 0)
+		;
+	return n;
+}
+
+START_TEST(threads)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		/* the real root is exempt: become nobody in particular */
+		if (geteuid() == 0 && (setgid(65534) < 0 || setuid(65534) < 0))
+			_exit(3);
+		if (unshare(CLONE_NEWUSER) < 0)
+			_exit(77);
+		if (vm_limit_threads(20) < 0)
+			_exit(1);
+		/* itself counts as well; a kernel before 5.14 has left it as it was */
+		_exit(count_forks(40) <= 20 ? 0 : 2);
+	}
+	ck_assert_int_gt(pid, 0);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	ck_assert_msg(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 77, "exit %d",
+		      WEXITSTATUS(status));
+}
+END_TEST
+
+/* Each must fail with that errno behind the filter. */
+static int bad_calls(void)
+{
+	struct stat st;
+	int p[2];
+
+	if (vm_filter() < 0)
+		return 1;
+	if (fork() >= 0 || errno != EPERM)
+		return 2;
+	if (memfd_create("x", 0) >= 0 || errno != EPERM)
+		return 3;
+	if (shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600) >= 0 || errno != EPERM)
+		return 4;
+	if (unshare(CLONE_NEWUSER) >= 0 || errno != EPERM)
+		return 5;
+	if (socket(AF_INET, SOCK_STREAM, 0) >= 0 || errno != EPERM)
+		return 6;
+	if (syscall(SYS_clone3, NULL, 0) >= 0 || errno != ENOSYS)
+		return 7;
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, p) < 0 || fstat(p[0], &st) < 0)
+		return 8;
+	return 0;
+}
+
+static void *thread(void *p)
+{
+	return p;
+}
+
+START_TEST(filter)
+{
+	pid_t pid = fork();
+	pthread_t t;
+	int status;
+
+	if (pid == 0) {
+		int r = bad_calls();
+
+		/* threads and programs it needs */
+		if (r == 0 &&
+		    (pthread_create(&t, NULL, thread, NULL) != 0 || pthread_join(t, NULL) != 0))
+			r = 9;
+		if (r == 0)
+			(void)execl("/bin/true", "true", NULL);
+		_exit(r ? r : 10);
+	}
+	ck_assert_int_gt(pid, 0);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+}
+END_TEST
+
+Suite *unit_suite(void)
+{
+	Suite *s = suite_create("walls");
+	TCase *tc = unit_case(s, "walls");
+
+	tcase_add_test(tc, values);
+	tcase_add_test(tc, threads);
+	tcase_add_test(tc, filter);
+	return s;
+}
