@@ -1,62 +1,44 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Starting the manager in namespaces: the id maps and the private /proc are set before exec. */
+/* Starting the manager in namespaces and a root of its own, as an ordinary user. */
 #include "launch.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
+#include <limits.h>
 #include <stdbool.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 
 #include "base/child.h"
 #include "paths.h"
+#include "vm/jail.h"
 
 #define CONTROL_FD 3
 #define FIRST_FILE 4
 
-struct maps {
-	char uid[64], gid[64];
+/* A home whose paths live as long as it does. */
+struct home {
+	struct jail jail;
+	char program[PATH_MAX]; /* of the manager, with every link resolved: the jail shows its
+				   folder */
 };
 
-static void own_maps(struct maps *m)
+static int make_home(struct home *h, struct err *e)
 {
-	(void)snprintf(m->uid, sizeof(m->uid), "0 %u 1\n", (unsigned)geteuid());
-	(void)snprintf(m->gid, sizeof(m->gid), "0 %u 1\n", (unsigned)getegid());
-}
+	_cleanup_free_ char *program = NULL;
+	int r = paths_manager(&program, e);
 
-static int write_map(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	n = write(fd, text, strlen(text));
-	n = n < 0 ? -errno : 0;
-	(void)close(fd);
-	return (int)n;
-}
-
-/* In the child, already in its namespaces: root there is the calling user here. */
-static int enter_home(void *user_data, struct err *e)
-{
-	const struct maps *m = user_data;
-	int r;
-
-	r = write_map("/proc/self/setgroups", "deny");
-	if (r < 0 && r != -ENOENT)
-		return err_set(e, r, "user namespace: setgroups");
-	r = write_map("/proc/self/uid_map", m->uid);
 	if (r < 0)
-		return err_set(e, r, "user namespace: uid_map");
-	r = write_map("/proc/self/gid_map", m->gid);
-	if (r < 0)
-		return err_set(e, r, "user namespace: gid_map");
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_set(e, -errno, "mount namespace");
-	/* refused where the outer /proc is masked (some containers); then memory is not sampled */
-	(void)mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+		return r;
+	if (!realpath(program, h->program))
+		return err_errno(e, -errno, "%s", program);
+	h->jail = (struct jail){
+		.uid = geteuid(),
+		.gid = getegid(),
+		.program = h->program,
+		.qemu = getenv("CONTRACTOR_QEMU"),
+		.kernel.fd = -1,
+		.initrd.fd = -1,
+		.kvm = true,
+	};
 	return 0;
 }
 
@@ -110,23 +92,21 @@ static int no_namespaces(int code, struct err *e)
 
 pid_t launch_single(const struct launch_files *files, int debug, int *ret_control, struct err *e)
 {
-	_cleanup_free_ char *program = NULL;
 	_cleanup_close_ int ours = -1, theirs = -1;
 	const char *argv[16];
 	char store[8][512];
 	const char *env[8];
-	struct maps maps;
+	struct home home;
 	int pair[2], r;
 	pid_t pid;
 
-	r = paths_manager(&program, e);
+	r = make_home(&home, e);
 	if (r < 0)
 		return r;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_errno(e, -errno, "cannot make the control socket");
 	ours = pair[0];
 	theirs = pair[1];
-	own_maps(&maps);
 	(void)make_env(env, store);
 	make_argv(argv, files->dialer >= 0, debug);
 	const struct child_fd fds[] = {
@@ -138,17 +118,16 @@ pid_t launch_single(const struct launch_files *files, int debug, int *ret_contro
 		{files->dialer, FIRST_FILE + 4},
 	};
 	const struct child_spec spec = {
-		.path = program,
+		.path = home.program,
 		.argv = argv,
 		.envp = env,
-		.clone_flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET |
-			       CLONE_NEWIPC | CLONE_NEWUTS,
+		.clone_flags = JAIL_CLONE,
 		.fds = fds,
 		.n_fds = ARRAY_SIZE(fds) - (files->dialer < 0),
 		.no_new_privs = 1,
 		.new_session = 1,
-		.prepare = enter_home,
-		.user_data = &maps,
+		.prepare = jail_home,
+		.user_data = &home.jail,
 	};
 	pid = child_spawn(&spec, e);
 	if (pid < 0)
@@ -158,14 +137,14 @@ pid_t launch_single(const struct launch_files *files, int debug, int *ret_contro
 }
 
 struct trial {
-	struct maps maps;
+	struct home home;
 	int (*inside)(struct err *e);
 };
 
 static int enter_trial(void *user_data, struct err *e)
 {
 	struct trial *t = user_data;
-	int r = enter_home(&t->maps, e);
+	int r = jail_home(&t->home.jail, e);
 
 	return r == 0 && t->inside ? t->inside(e) : r;
 }
@@ -177,15 +156,16 @@ int launch_try(int (*inside)(struct err *e), struct err *e)
 	const struct child_spec spec = {
 		.path = "true",
 		.argv = argv,
-		.clone_flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET |
-			       CLONE_NEWIPC | CLONE_NEWUTS,
+		.clone_flags = JAIL_CLONE,
 		.no_new_privs = 1,
 		.prepare = enter_trial,
 		.user_data = &trial,
 	};
+	int r = make_home(&trial.home, e);
 	pid_t pid;
 
-	own_maps(&trial.maps);
+	if (r < 0)
+		return r;
 	pid = child_spawn(&spec, e);
 	return pid < 0 ? (int)pid : child_wait(pid, NULL);
 }

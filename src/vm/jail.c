@@ -46,12 +46,12 @@ static int write_text(const char *path, const char *text)
 	return io_write_full(fd, text, strlen(text));
 }
 
-static int map_ids(const struct jail *s, struct err *e)
+static int map_ids(const struct jail *s, unsigned inside, struct err *e)
 {
 	char text[64];
 	int r;
 
-	(void)snprintf(text, sizeof(text), "%d %u 1\n", INNER_ID, s->uid);
+	(void)snprintf(text, sizeof(text), "%u %u 1\n", inside, s->uid);
 	r = write_text("/proc/self/uid_map", text);
 	if (r < 0)
 		return err_set(e, r, "cannot write its user map in /proc/self/uid_map");
@@ -59,7 +59,7 @@ static int map_ids(const struct jail *s, struct err *e)
 	r = write_text("/proc/self/setgroups", "deny");
 	if (r < 0)
 		return err_set(e, r, "cannot write /proc/self/setgroups");
-	(void)snprintf(text, sizeof(text), "%d %u 1\n", INNER_ID, s->gid);
+	(void)snprintf(text, sizeof(text), "%u %u 1\n", inside, s->gid);
 	r = write_text("/proc/self/gid_map", text);
 	if (r < 0)
 		return err_set(e, r, "cannot write its group map in /proc/self/gid_map");
@@ -221,7 +221,7 @@ static int fill_root(const struct jail *s, struct err *e)
 		r = show("/etc/ld.so.cache", false, e);
 	for (size_t i = 0; i < ARRAY_SIZE(dev) && r == 0; i++)
 		r = show(dev[i], true, e);
-	if (r == 0 && s->kvm)
+	if (r == 0 && s->kvm && access("/dev/kvm", F_OK) == 0)
 		r = show("/dev/kvm", true, e);
 	if (r == 0)
 		r = copy_blob(&s->kernel, JAIL_KERNEL, e);
@@ -268,7 +268,7 @@ static int drop_capabilities(struct err *e)
 int jail_enter(void *jail, struct err *e)
 {
 	const struct jail *s = jail;
-	int r = map_ids(s, e);
+	int r = map_ids(s, INNER_ID, e);
 
 	forbid_namespaces();
 	if (r == 0)
@@ -293,4 +293,38 @@ int jail_enter(void *jail, struct err *e)
 		return r;
 	r = vm_filter();
 	return r < 0 ? err_set(e, r, "cannot filter its system calls") : 0;
+}
+
+/* A /proc of our process namespace, for the id maps of QEMU's jail and the memory that QEMU uses.
+ */
+static int mount_proc(struct err *e)
+{
+	if (mkdir(NEW_ROOT "/proc", 0555) < 0 ||
+	    mount("proc", NEW_ROOT "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		return err_set(e, -errno,
+			       "cannot mount its /proc (a container that masks its own does not "
+			       "allow that)");
+	return 0;
+}
+
+int jail_home(void *jail, struct err *e)
+{
+	const struct jail *s = jail;
+	int r = map_ids(s, 0, e);
+
+	if (r == 0)
+		r = mount_root(s, e);
+	if (r == 0)
+		r = fill_root(s, e);
+	if (r == 0 && s->qemu && !under(s->qemu, "/usr"))
+		r = show_program(s->qemu, e);
+	if (r == 0 && access("/dev/net/tun", F_OK) == 0)
+		r = show("/dev/net/tun", true, e);
+	if (r == 0)
+		r = mount_proc(e);
+	if (r == 0)
+		r = change_root(e);
+	if (r == 0 && sethostname("manager", 7) < 0)
+		r = err_set(e, -errno, "cannot set its host name");
+	return r;
 }

@@ -27,6 +27,7 @@ struct jail {
 	uid_t uid; /* of the parent, as it sees itself */
 	gid_t gid;
 	const char *program;	       /* absolute, no symlinks: its folder must be seen */
+	const char *qemu;	       /* of jail_home only: likewise */
 	struct vm_blob kernel, initrd; /* fd -1: none */
 	bool kvm;		       /* /dev/kvm is there */
 	int nice;
@@ -41,5 +42,12 @@ struct jail {
  * to be had. For child_spec.prepare: no memory is allocated. 0 or a negative errno.
  */
 int jail_enter(void *jail, struct err *e);
+
+/*
+ * The same for a manager, which is root in its namespaces and keeps its capabilities there: the
+ * program is the manager's and `qemu` (NULL: in /usr) is shown beside it, /dev/kvm and /dev/net/tun
+ * where there are any, and a /proc of its own process namespace, which must be JAIL_CLONE's.
+ */
+int jail_home(void *jail, struct err *e);
 
 #endif
