@@ -12,7 +12,7 @@ build=$top/.build/coverage
 least=95
 must='src/base/num.c src/spec/limits.c'
 
-build_tree "$build" -Db_coverage=true --buildtype=debug
+build_tree "$build" all -Db_coverage=true --buildtype=debug
 find "$build" -name '*.gcda' -delete
 meson test -C "$build" --no-rebuild --suite unit --suite golden >/dev/null ||
 	echo "some tests failed; see $build/meson-logs/testlog.txt" >&2

@@ -41,12 +41,13 @@ need_to_test() {
 		shellcheck scdoc valgrind strace nftables iproute2 curl git openssh-client
 }
 
-# build_tree FOLDER [MESON-OPTION...]: configures it the first time and builds.
+# build_tree FOLDER TARGET [MESON-OPTION...]: configures it the first time, and builds the target.
 build_tree() {
 	folder=$1
-	shift
+	target=$2
+	shift 2
 	[ -f "$folder/build.ninja" ] || meson setup "$@" "$folder" "$top" >&2
-	ninja -C "$folder" >&2
+	ninja -C "$folder" "$target" >&2
 }
 
 # worker_image CONTRACTOR IMAGE: makes it where it is missing, with a C compiler in it.

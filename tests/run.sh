@@ -67,8 +67,8 @@ make_image() {
 
 # Everything that an ordinary user can run, which is nearly all.
 run_as_user() {
-	build_tree "$build" -Dwerror=true
-	build_tree "$asan" --native-file "$top/build-dev.ini"
+	build_tree "$build" all -Dwerror=true
+	build_tree "$asan" all --native-file "$top/build-dev.ini"
 	CONTRACTOR_TEST_IMAGE=$build/image/worker.img
 	CONTRACTOR_ASAN=$asan/src/cli/contractor
 	export CONTRACTOR_TEST_IMAGE CONTRACTOR_ASAN

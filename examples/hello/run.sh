@@ -10,7 +10,7 @@ top=$(cd "$here/../.." && pwd)
 . "$top/tests/lib.sh"
 
 need_to_build_and_run
-build_tree "$top/.build/release" --buildtype=debugoptimized
+build_tree "$top/.build/release" programs
 contractor=$top/.build/release/src/cli/contractor
 worker_image "$contractor" "$here/worker.img"
 exec "$contractor" build "$here/hello.yaml"

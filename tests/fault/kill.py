@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""kill -9 of the CLI, the manager and QEMU while the worker boots, builds and copies out.
+"""kill -9 of the CLI, the manager and QEMU while the worker boots, builds and copies out, and of the
+CLI while it unpacks what came out.
 
 After each kill nothing may be left: no process, mount, namespace, socket or temporary file, and the
 old workspace is whole. CONTRACTOR_KILLS says how often for each pair (1; tests/fault/run.sh: 20).
@@ -107,9 +108,15 @@ class Kill(case.Case):
         elif phase == "build":
             self.wait_for("the build", lambda: "begun" in self.read("out"))
             time.sleep(random.uniform(0, 2))
-        else:
+        elif phase == "copy-out":
             self.wait_for("the copy-out", lambda: "ended" in self.read("out"))
             time.sleep(random.uniform(0, 0.5))
+        else:
+            end = time.monotonic() + 300
+            while not any(n.startswith(".contractor-") for n in os.listdir(self.dir)):
+                self.assertLess(time.monotonic(), end, "no new workspace is unpacked")
+                time.sleep(0.001)
+            time.sleep(random.uniform(0, 0.1))
 
     def left_in_proc(self, before, spaces):
         """What still runs of the build, or in its namespaces, or has its files open."""
@@ -188,6 +195,7 @@ def add(who, phase):
 for w in ("cli", "manager", "qemu"):
     for ph in ("boot", "build", "copy-out"):
         add(w, ph)
+add("cli", "save")
 
 if __name__ == "__main__":
     sys.exit(case.main(__name__))
