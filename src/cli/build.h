@@ -35,7 +35,7 @@ struct build_phase {
 
 /* One distinct attempt to reach what no rule allows; the texts are escaped, fit to print. */
 struct build_denied {
-	char protocol[8], host[256], address[64], phase[16];
+	char protocol[16], host[256], address[64], phase[16];
 	char reason[512];
 	char remedy[512]; /* the line that would allow it, or "" */
 	uint64_t port, count;

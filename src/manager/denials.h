@@ -11,7 +11,7 @@
 
 /* Texts are printable, at most as long as their arrays. Entries with equal keys are one attempt. */
 struct denial {
-	char protocol[8];  /* key: dns, tcp, udp, icmp, ... */
+	char protocol[16]; /* key: dns, tcp, udp, icmp, ... */
 	char host[256];	   /* key: the name, "" where there was none */
 	char address[64];  /* key */
 	uint64_t port;	   /* key; 0: none */

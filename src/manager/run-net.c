@@ -3,6 +3,7 @@
 #include "run-net.h"
 
 #include <errno.h>
+#include <linux/netfilter.h>
 #include <sys/socket.h>
 
 #include "base/text.h"
@@ -72,6 +73,9 @@ static void on_dns(const struct dns_event *ev, void *user_data)
 	(void)snprintf(a.reason, sizeof(a.reason), "the name %s: %s", a.host,
 		       ev->full ? "too many names below its suffix"
 				: net_decision_text(&ev->decision, n->order->rules, &q, text));
+	/* the question does not say what for: the commonest */
+	q.proto = NET_PROTO_TCP;
+	q.port = 443;
 	(void)net_decision_remedy(&ev->decision, &q, a.remedy);
 	tell(n, &a);
 }
@@ -82,16 +86,16 @@ static void on_relay(const struct relay_event *ev, void *user_data)
 	struct net_query q;
 	struct denial a = {.phase = net_phase_text(ev->phase)};
 	char text[NET_TEXT_MAX], addr[NET_ADDR_TEXT_MAX] = "";
+	uint64_t up, down;
 
 	switch (ev->type) {
 	case RELAY_OPENED:
 	case RELAY_FAILED:
+	case RELAY_GONE: /* on_dialer_gone hears of it first */
 		return;
 	case RELAY_OVER:
-		n->cb.over(n->order->total, n->order->total, n->cb.user_data);
-		return;
-	case RELAY_GONE:
-		n->cb.broken("the dialer has ended", n->cb.user_data);
+		run_net_bytes(n, &up, &down);
+		n->cb.over(n->order->total, up + down, n->cb.user_data);
 		return;
 	case RELAY_DENIED:
 	case RELAY_ENDED:
@@ -116,15 +120,45 @@ static void on_relay(const struct relay_event *ev, void *user_data)
 	tell(n, &a);
 }
 
+static void on_dialer_gone(void *user_data)
+{
+	struct run_net *n = user_data;
+
+	n->cb.broken("the dialer has ended", n->cb.user_data);
+}
+
+/* Why no packet like this passes, and the rule that would let it; "" where the text says all. */
+static const char *packet_reason(const struct run_net *n, const struct attempt *what,
+				 struct denial *a, char text[NET_TEXT_MAX])
+{
+	struct net_query q = {.phase = n->phase,
+			      .addr = &what->dst,
+			      .port = what->port,
+			      .proto = (enum net_proto)what->proto};
+	struct net_decision d;
+
+	if (what->kind != ATTEMPT_DENIED || !what->has_dst)
+		return "";
+	if (what->dst.v6)
+		return "the worker has no IPv6; a host that has nothing else is reached by a rule "
+		       "for its name";
+	if (what->proto != IPPROTO_TCP && what->proto != IPPROTO_UDP)
+		return "nothing but TCP and UDP can be allowed";
+	d = net_decide(n->order->rules, n->order->n_rules, &q);
+	if (d.reason == NET_ALLOWED)
+		return "a fragment, or otherwise not what a connection looks like";
+	(void)net_decision_remedy(&d, &q, a->remedy);
+	return net_decision_text(&d, n->order->rules, &q, text);
+}
+
 /* What the kernel refused: nothing there goes by a name, but a name may have been asked for before.
  */
 static void on_packet(const struct attempt *what, void *user_data)
 {
 	struct run_net *n = user_data;
 	struct denial a = {.phase = net_phase_text(n->phase), .port = what->port};
-	char text[ATTEMPT_TEXT_MAX], addr[NET_ADDR_TEXT_MAX];
-	struct net_query q = {.phase = n->phase, .addr = &what->dst, .port = what->port};
-	struct net_decision d;
+	char packet[ATTEMPT_TEXT_MAX], text[NET_TEXT_MAX], addr[NET_ADDR_TEXT_MAX];
+	const char *why;
 
 	switch (what->proto) {
 	case IPPROTO_TCP:
@@ -137,21 +171,21 @@ static void on_packet(const struct attempt *what, void *user_data)
 	case IPPROTO_ICMPV6:
 		put(a.protocol, sizeof(a.protocol), "icmp");
 		break;
+	case 0:
+		put(a.protocol, sizeof(a.protocol),
+		    what->kind == ATTEMPT_SPOOF_ARP ? "arp" : "ip-0");
+		break;
 	default:
 		(void)snprintf(a.protocol, sizeof(a.protocol), "ip-%u", what->proto);
 		break;
 	}
 	if (what->has_dst)
 		put(a.address, sizeof(a.address), net_addr_format(&what->dst, addr));
-	(void)snprintf(a.reason, sizeof(a.reason), "%s%s%s%s", attempt_text(what, text),
+	why = packet_reason(n, what, &a, text);
+	(void)snprintf(a.reason, sizeof(a.reason), "%s%s%s%s%s%s", attempt_text(what, packet),
+		       why[0] ? ": " : "", why,
 		       n->last_name[0] ? " (the last name refused was " : "", n->last_name,
 		       n->last_name[0] ? ")" : "");
-	if (what->kind == ATTEMPT_DENIED && what->has_dst &&
-	    (what->proto == IPPROTO_TCP || what->proto == IPPROTO_UDP)) {
-		q.proto = (enum net_proto)what->proto;
-		d = net_decide(n->order->rules, n->order->n_rules, &q);
-		(void)net_decision_remedy(&d, &q, a.remedy);
-	}
 	tell(n, &a);
 }
 
@@ -262,7 +296,7 @@ static int serve(struct loop *l, struct run_net *n, int dialer_fd, struct err *e
 	memcpy(lease.mac, worker_mac, sizeof(worker_mac));
 	r = nflog_new(l, LOG_GROUP, on_packet, n, &n->log, e);
 	if (r == 0)
-		r = dial_client_new(l, dialer_fd, NULL, NULL, &n->dialer, e);
+		r = dial_client_new(l, dialer_fd, on_dialer_gone, n, &n->dialer, e);
 	if (r == 0)
 		r = dns_server_new(l, &dns, &n->dns, e);
 	if (r == 0)
@@ -333,6 +367,27 @@ void run_net_bytes(const struct run_net *n, uint64_t *ret_up, uint64_t *ret_down
 	relay_get_stats(n->relay, &s);
 	*ret_up = s.bytes[METER_UP];
 	*ret_down = s.bytes[METER_DOWN];
+}
+
+void run_net_poll(struct run_net *n)
+{
+	struct nft_reading objects[8];
+	struct err e = ERR_INIT;
+	int found;
+
+	if (!n->order->total)
+		return;
+	found = nft_read_objects(n->nft, NFPROTO_INET, RULESET_TABLE, objects, ARRAY_SIZE(objects),
+				 &e);
+	if (found < 0) {
+		n->cb.broken(e.text, n->cb.user_data);
+		return;
+	}
+	for (int i = 0; i < found; i++) {
+		if (strcmp(objects[i].name, RULESET_TOTAL) == 0 &&
+		    objects[i].bytes >= objects[i].limit)
+			n->cb.over(n->order->total, objects[i].bytes, n->cb.user_data);
+	}
 }
 
 struct run_net *run_net_free(struct run_net *n)

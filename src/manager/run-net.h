@@ -41,6 +41,12 @@ struct denials *run_net_denials(struct run_net *n);
 /* Takes what the kernel has logged and is not read yet. */
 void run_net_drain(struct run_net *n);
 
+/*
+ * Asks the kernel's wall behind network.bandwidth's total, which counts headers too: calls `over`
+ * when a build that sends hardly anything but headers has come to it.
+ */
+void run_net_poll(struct run_net *n);
+
 /* Payload bytes from and to the worker so far. */
 void run_net_bytes(const struct run_net *n, uint64_t *ret_up, uint64_t *ret_down);
 

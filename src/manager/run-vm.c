@@ -92,6 +92,10 @@ bool run_check(struct run *r)
 	struct limits_hit hit;
 
 	take_sample(r);
+	if (r->net)
+		run_net_poll(r->net);
+	if (r->stage == STAGE_END)
+		return false;
 	if (!limits_over(&r->order, &r->now, &hit))
 		return true;
 	run_finish_limit(r, &hit);
