@@ -102,9 +102,15 @@ static _Noreturn void child_main(const struct child_spec *spec, pid_t parent, in
 	if (r < 0)
 		child_die(pipe_fd, r, "descriptors");
 	for (size_t i = 0; i < spec->n_limits; i++) {
-		struct rlimit rl = {spec->limits[i].value, spec->limits[i].value};
+		__rlimit_resource_t resource = (__rlimit_resource_t)spec->limits[i].resource;
+		struct rlimit rl;
 
-		if (setrlimit((__rlimit_resource_t)spec->limits[i].resource, &rl) < 0)
+		/* one that the user lives under already may be lower */
+		if (getrlimit(resource, &rl) < 0)
+			child_die(pipe_fd, -errno, "getrlimit");
+		rl.rlim_max = MIN(rl.rlim_max, spec->limits[i].value);
+		rl.rlim_cur = rl.rlim_max;
+		if (setrlimit(resource, &rl) < 0)
 			child_die(pipe_fd, -errno, "setrlimit");
 	}
 	if (spec->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

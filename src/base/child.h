@@ -18,7 +18,7 @@ struct child_fd {
 
 struct child_limit {
 	int resource; /* RLIMIT_* */
-	rlim_t value;
+	rlim_t value; /* soft and hard; a lower hard limit of the parent's stays */
 };
 
 /* What to start and how. Zero what is not needed; pointers are borrowed for the call. */

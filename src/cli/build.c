@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "archive/output.h"
 #include "base/io.h"
@@ -17,6 +19,8 @@
 
 /* Reading the output disk and writing the workspace, at worst: 2 GiB in small files. */
 #define SAVE_DEADLINE_MS 1800000
+/* Report, console, and the lists of the workspace. */
+#define RECORD_WORST (8 * MIB)
 
 uint64_t build_now(const struct build *b)
 {
@@ -140,6 +144,13 @@ static int open_workspace(struct build *b, const char *state, struct err *e)
 	return workspace_open(path, state, b->opt.lock_wait_s, on_wait, b, &b->workspace, e);
 }
 
+/* Nothing that the user wrote, however early it comes. */
+static bool host_is_short(int r)
+{
+	return r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -ENOSPC || r == -EDQUOT ||
+	       r == -EIO || r == -EAGAIN;
+}
+
 /* What the spec asks for, checked before anything is started; the verdict of a refusal is in *kind.
  */
 static int prepare(struct build *b, enum verdict_kind *kind, struct err *e)
@@ -154,6 +165,8 @@ static int prepare(struct build *b, enum verdict_kind *kind, struct err *e)
 		r = packages_check(b->spec->ansible, b->manifest, e);
 	if (r == 0)
 		r = open_source(b, e);
+	if (host_is_short(r))
+		*kind = VERDICT_INFRASTRUCTURE;
 	if (r < 0)
 		return r;
 	*kind = VERDICT_INFRASTRUCTURE;
@@ -169,6 +182,25 @@ static int prepare(struct build *b, enum verdict_kind *kind, struct err *e)
 	return r;
 }
 
+/* What the worker wrote will take about as much again in the workspace's file system. */
+static int check_output_space(struct build *b, int output_fd, struct err *e)
+{
+	char needed[NUM_TEXT_MAX], left[NUM_TEXT_MAX];
+	struct statvfs v;
+	struct stat st;
+	uint64_t need, free;
+
+	if (fstat(output_fd, &st) < 0 || fstatvfs(b->workspace.parent_fd, &v) < 0)
+		return err_errno(e, -errno, "%s: cannot see how much is free", b->workspace.path);
+	need = (uint64_t)st.st_blocks * 512;
+	free = (uint64_t)v.f_bavail * v.f_frsize;
+	if (need <= free)
+		return 0;
+	return err_set(e, -ENOSPC,
+		       "%s: there is no room for it: it needs %s, and the host's disk has %s free",
+		       b->workspace.path, format_size(need, needed), format_size(free, left));
+}
+
 /* Unpacks the output beside the workspace and swaps the two. */
 static void save(struct build *b, int output_fd)
 {
@@ -179,8 +211,10 @@ static void save(struct build *b, int output_fd)
 	int r;
 
 	build_phase(b, "save");
-	r = output_extract(output_fd, &limits, b->workspace.parent_fd, b->workspace.fresh,
-			   SAVE_DEADLINE_MS, &res, &hit, &e);
+	r = check_output_space(b, output_fd, &e);
+	if (r == 0)
+		r = output_extract(output_fd, &limits, b->workspace.parent_fd, b->workspace.fresh,
+				   SAVE_DEADLINE_MS, &res, &hit, &e);
 	b->out_entries = res.entries;
 	b->out_bytes = res.bytes;
 	if (r == 0)
@@ -190,16 +224,18 @@ static void save(struct build *b, int output_fd)
 		int code = b->verdict.exit_code;
 		bool limit = r == -E2BIG && hit;
 
-		b->verdict = verdict_make(limit ? VERDICT_LIMIT : VERDICT_INFRASTRUCTURE,
-					  "the worker's output was refused: %s", e.text);
-		b->verdict.exit_code = code;
-		if (limit) {
-			bool files = strcmp(hit, "files") == 0;
+		bool files = hit && strcmp(hit, "files") == 0;
+		uint64_t granted = files ? limits.entries : limits.bytes;
+		uint64_t used = files ? res.entries : res.bytes;
 
-			(void)snprintf(b->verdict.limit, sizeof(b->verdict.limit), "%s", hit);
-			b->verdict.granted = files ? limits.entries : limits.bytes;
-			b->verdict.used = files ? res.entries : res.bytes;
-		}
+		/* a refusal comes before the entry that is too much is counted */
+		if (limit)
+			b->verdict =
+				verdict_limit(hit, granted, MAX(used, granted + 1), build_now(b));
+		else
+			b->verdict = verdict_make(VERDICT_INFRASTRUCTURE,
+						  "the worker's output was refused: %s", e.text);
+		b->verdict.exit_code = code;
 	}
 }
 
@@ -217,15 +253,54 @@ static void judge_denied(struct build *b)
 	b->verdict.exit_code = code;
 }
 
+/* Whether there is room to start, and a word to the user when there is not for the worst case. */
+static int check_space(struct build *b, const char *cache, const char *parent, struct err *e)
+{
+	const struct spec_limits *l = &b->spec->limits;
+	const struct space_use uses[] = {
+		{cache, l->disk + l->output},
+		{parent, l->output},
+		{b->record.dir, l->log + RECORD_WORST},
+	};
+	struct err worst = ERR_INIT;
+	int r = space_look(uses, ARRAY_SIZE(uses), &b->space, e);
+
+	if (r == 0)
+		r = space_check(&b->space, e);
+	if (r == 0 && space_worst(&b->space, &worst))
+		ui_say(&b->ui, "%s", worst.text);
+	return r;
+}
+
+/* The scratch disk's blocks can be seen from here as well, whatever the manager has said. */
+static void judge_disk(struct build *b, const struct disks *d)
+{
+	uint64_t granted = b->spec->limits.disk, used;
+	int code = b->verdict.exit_code;
+	struct stat st;
+
+	if (fstat(d->scratch, &st) < 0)
+		return;
+	used = (uint64_t)st.st_blocks * 512;
+	b->peak.disk = MAX(b->peak.disk, used);
+	if ((b->verdict.kind == VERDICT_BUILT || b->verdict.kind == VERDICT_FAILED) &&
+	    used >= d->scratch_full_at) {
+		b->verdict = verdict_limit("disk", granted, MAX(used, granted), b->peak.at_ms);
+		b->verdict.exit_code = code;
+	}
+}
+
 static void run_worker(struct build *b)
 {
 	_cleanup_(disks_done) struct disks disks = DISKS_INIT;
-	_cleanup_free_ char *cache = NULL;
+	_cleanup_free_ char *cache = NULL, *parent = strdup(b->workspace.path);
 	struct err e = ERR_INIT;
 	int r;
 
 	build_phase(b, "start");
-	r = paths_cache(&cache, &e);
+	r = parent ? paths_cache(&cache, &e) : err_oom(&e);
+	if (r == 0)
+		r = check_space(b, cache, dirname(parent), &e);
 	if (r == 0)
 		r = disks_make(cache, b->spec, &disks, &e);
 	if (r < 0) {
@@ -236,6 +311,7 @@ static void run_worker(struct build *b)
 					    disks.scratch, disks.scratch_full_at};
 	session_run(b, &files);
 	ui_output_end(&b->ui);
+	judge_disk(b, &disks);
 	if (b->verdict.kind == VERDICT_BUILT || b->verdict.kind == VERDICT_FAILED)
 		save(b, disks.output);
 	if (b->verdict.kind == VERDICT_BUILT || b->verdict.kind == VERDICT_FAILED)
@@ -258,7 +334,9 @@ void build_run(struct build *b)
 	}
 	run_worker(b);
 	if (report_write(b, &e) < 0)
-		ui_error(&b->ui, "%s", e.text);
+		b->verdict =
+			verdict_make(VERDICT_INFRASTRUCTURE, "the build's report (%s) is lost: %s",
+				     verdict_name(b->verdict.kind), e.text);
 	report_summary(b);
 }
 

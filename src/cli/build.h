@@ -6,6 +6,7 @@
 #include "image/manifest.h"
 #include "manager/limits.h"
 #include "record.h"
+#include "space.h"
 #include "spec/spec.h"
 #include "ui.h"
 #include "verdict.h"
@@ -55,6 +56,8 @@ struct build {
 	struct limits_sample *samples; /* thinned: at most BUILD_SAMPLES_MAX */
 	size_t n_samples;
 	struct limits_sample peak;
+	uint64_t log_bytes; /* as counted here */
+	struct space space; /* the file systems that the build writes to */
 	struct build_denied *denied;
 	size_t n_denied;
 	uint64_t started_ms;

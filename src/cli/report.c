@@ -7,11 +7,13 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
+#include "bar.h"
 #include "base/io.h"
 #include "base/num.h"
 #include "base/text.h"
 
 #define CONSOLE_LINES_SHOWN 12
+#define MUCH_USED	    500 /* thousandths */
 #define DENIED_SHOWN	    8
 
 static void add_phases(const struct build *b, cJSON *report)
@@ -35,8 +37,7 @@ static void add_limit(cJSON *o, const char *name, uint64_t granted, uint64_t pea
 
 	(void)json_add_u64(l, "granted", granted);
 	(void)json_add_u64(l, "peak", peak);
-	(void)cJSON_AddNumberToObject(l, "share",
-				      granted ? (double)(peak * 1000 / granted) / 1000 : 0);
+	(void)cJSON_AddNumberToObject(l, "share", (double)bar_share(granted, peak) / 1000);
 }
 
 static void add_limits(const struct build *b, cJSON *report)
@@ -173,6 +174,7 @@ cJSON *report_make(const struct build *b)
 		(void)cJSON_AddStringToObject(j, "limit", v->limit);
 		(void)json_add_u64(j, "granted", v->granted);
 		(void)json_add_u64(j, "used", v->used);
+		(void)json_add_u64(j, "at-ms", v->at_ms);
 	}
 	(void)cJSON_AddStringToObject(j, "isolation", b->isolation);
 	(void)cJSON_AddStringToObject(j, "machine", b->machine);
@@ -221,6 +223,31 @@ static void show_console(struct build *b)
 	ui_error(&b->ui, "the worker's console said last:\n%s", p);
 }
 
+/* On a terminal, a line for each limit of which much was used; for all when more is asked for. */
+static void show_limits(struct build *b)
+{
+	const struct limits_sample *p = &b->peak;
+	const struct {
+		enum spec_limit limit;
+		uint64_t used;
+	} all[] = {
+		{SPEC_LIMIT_CPU_TIME, p->cpu_ms},  {SPEC_LIMIT_TIME, p->at_ms},
+		{SPEC_LIMIT_MEMORY, p->memory},	   {SPEC_LIMIT_DISK, p->disk},
+		{SPEC_LIMIT_OUTPUT, b->out_bytes}, {SPEC_LIMIT_FILES, b->out_entries},
+		{SPEC_LIMIT_LOG, p->log},
+	};
+	char text[BAR_TEXT_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		uint64_t granted = spec_limit_get(&b->spec->limits, all[i].limit);
+		bool much = b->ui.live && bar_share(granted, all[i].used) >= MUCH_USED;
+
+		if (much || b->ui.mode == UI_VERBOSE)
+			ui_say(&b->ui, "%s",
+			       bar_text(spec_limit_name(all[i].limit), granted, all[i].used, text));
+	}
+}
+
 void report_summary(struct build *b)
 {
 	_cleanup_buf_ struct buf phases = {0};
@@ -243,6 +270,7 @@ void report_summary(struct build *b)
 		ui_error(&b->ui, "%s: %s", verdict_name(v->kind), v->reason);
 		ui_say(&b->ui, "after %s:%s", format_duration(total, text), buf_str(&phases));
 	}
+	show_limits(b);
 	for (size_t i = 0; i < b->n_denied && i < DENIED_SHOWN; i++) {
 		if (b->denied[i].remedy[0])
 			ui_say(&b->ui, "to allow it: %s", b->denied[i].remedy);

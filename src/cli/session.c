@@ -21,6 +21,8 @@
 /* Beyond the worker's own time limit: start, last poll, the stop of QEMU and the last message. */
 #define MANAGER_SLACK_MS 60000
 #define STATUS_MS	 200
+#define SPACE_MS	 250
+#define CONSOLE_MAX	 (64 * KIB)
 
 struct session {
 	struct build *b;
@@ -28,10 +30,11 @@ struct session {
 	struct loop *loop;
 	struct proto_conn *conn;
 	struct packer *pack;
-	struct loop_source *child, *deadline, *signals, *status;
+	struct loop_source *child, *deadline, *signals, *status, *space;
 	pid_t pid, dialer;
 	bool ended;
 	int console_fd;
+	size_t console_bytes;
 };
 
 static void end(struct session *s, const struct verdict *v)
@@ -99,7 +102,10 @@ static void on_end_message(struct session *s, const cJSON *msg)
 {
 	struct verdict v = verdict_of_end(msg);
 
-	read_sample(json_get(msg, "peak"), &s->b->peak);
+	struct limits_sample peak = {0};
+
+	read_sample(json_get(msg, "peak"), &peak);
+	limits_peak(&s->b->peak, &peak);
 	end(s, &v);
 }
 
@@ -163,6 +169,7 @@ static void on_control(struct session *s, const cJSON *msg)
 		build_phase(b, phase);
 	} else if (strcmp(type, "sample") == 0) {
 		read_sample(msg, &sample);
+		limits_peak(&b->peak, &sample);
 		build_add_sample(b, &sample);
 	} else if (strcmp(type, "denied") == 0) {
 		on_denied(s, msg);
@@ -177,8 +184,32 @@ static void on_console(struct session *s, const struct proto_frame *f)
 	if (s->console_fd < 0)
 		s->console_fd = open(s->b->record.console_path,
 				     O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (s->console_fd >= 0)
+	if (s->console_fd >= 0 && f->len <= CONSOLE_MAX - s->console_bytes) {
+		s->console_bytes += f->len;
 		(void)io_write_full(s->console_fd, f->data, f->len);
+	}
+}
+
+/* The manager holds the log to its limit; here it is held once more, whoever speaks. */
+static void on_log(struct session *s, const struct proto_frame *f)
+{
+	struct build *b = s->b;
+	uint64_t granted = b->spec->limits.log, room = granted - MIN(granted, b->log_bytes);
+	struct err e = ERR_INIT;
+	struct verdict v;
+	int r = io_write_full(b->record.log_fd, f->data, MIN(f->len, room));
+
+	b->log_bytes += f->len;
+	if (r < 0) {
+		err_errno(&e, r, "%s: cannot write the log", b->record.log_path);
+		end_broken(s, e.text);
+		return;
+	}
+	ui_output(&b->ui, f->data, MIN(f->len, room));
+	if (f->len > room) {
+		v = verdict_limit("log", granted, b->log_bytes, build_now(b));
+		end(s, &v);
+	}
 }
 
 static void on_frame(const struct proto_frame *f, void *user_data)
@@ -186,19 +217,12 @@ static void on_frame(const struct proto_frame *f, void *user_data)
 	struct session *s = user_data;
 	_cleanup_(json_free_p) cJSON *msg = NULL;
 	struct err e = ERR_INIT;
-	int r;
 
 	if (s->ended)
 		return;
 	switch (f->type) {
 	case PROTO_LOG:
-		r = io_write_full(s->b->record.log_fd, f->data, f->len);
-		if (r < 0) {
-			err_errno(&e, r, "%s: cannot write the log", s->b->record.log_path);
-			end_broken(s, e.text);
-			return;
-		}
-		ui_output(&s->b->ui, f->data, f->len);
+		on_log(s, f);
 		return;
 	case PROTO_CONSOLE:
 		on_console(s, f);
@@ -243,6 +267,17 @@ static void on_child(struct loop_source *src, const siginfo_t *info, void *user_
 static void on_deadline(struct loop_source *src, void *user_data)
 {
 	end_broken(user_data, "the manager did not end the build within its time");
+}
+
+/* The disks are holes that the build fills: it is stopped before it has filled the host's. */
+static void on_space(struct loop_source *src, void *user_data)
+{
+	struct session *s = user_data;
+	struct err e = ERR_INIT;
+
+	space_refresh(&s->b->space);
+	if (space_check(&s->b->space, &e) < 0)
+		end_broken(s, e.text);
 }
 
 static void on_status(struct loop_source *src, void *user_data)
@@ -372,6 +407,10 @@ static int watch(struct session *s, struct err *e)
 		r = loop_timer_set(s->deadline, l->time_ms + MANAGER_SLACK_MS, 0);
 	if (r == 0)
 		r = loop_add_timer(s->loop, on_status, s, &s->status);
+	if (r == 0)
+		r = loop_add_timer(s->loop, on_space, s, &s->space);
+	if (r == 0)
+		r = loop_timer_set(s->space, SPACE_MS, SPACE_MS);
 	if (r == 0 && s->b->ui.live)
 		r = loop_timer_set(s->status, STATUS_MS, STATUS_MS);
 	return r < 0 ? err_errno(e, r, "cannot set up the session") : 0;

@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 
+#include "bar.h"
 #include "base/num.h"
 #include "base/text.h"
 
@@ -53,22 +54,21 @@ static void describe_exit(struct verdict *v)
 			       "the build commands ended with exit status %d", v->exit_code);
 }
 
-/* "granted 5.00 s, used 5.12 s" in the unit that the limit has. */
-static void describe_limit(struct verdict *v)
+struct verdict verdict_limit(const char *name, uint64_t granted, uint64_t used, uint64_t at_ms)
 {
-	char granted[NUM_TEXT_MAX], used[NUM_TEXT_MAX];
-	bool time = strcmp(v->limit, "time") == 0 || strcmp(v->limit, "cpu-time") == 0;
+	struct verdict v = {.kind = VERDICT_LIMIT,
+			    .exit_code = -1,
+			    .granted = granted,
+			    .used = used,
+			    .at_ms = at_ms};
+	char had[NUM_TEXT_MAX], took[NUM_TEXT_MAX], when[NUM_TEXT_MAX];
 
-	if (time) {
-		(void)format_duration(v->granted, granted);
-		(void)format_duration(v->used, used);
-	} else {
-		(void)format_size(v->granted, granted);
-		(void)format_size(v->used, used);
-	}
-	(void)snprintf(v->reason, sizeof(v->reason),
-		       "the build is over its limit of %s: granted %s, used %s", v->limit, granted,
-		       used);
+	(void)text_escape_line(name, strlen(name), v.limit, sizeof(v.limit));
+	(void)snprintf(v.reason, sizeof(v.reason),
+		       "the build is over its limit of %s: granted %s, used %s, after %s", v.limit,
+		       bar_value(v.limit, granted, had), bar_value(v.limit, used, took),
+		       format_duration(at_ms, when));
+	return v;
 }
 
 struct verdict verdict_of_end(const cJSON *end)
@@ -87,11 +87,9 @@ struct verdict verdict_of_end(const cJSON *end)
 		if (v.kind == VERDICT_FAILED)
 			describe_exit(&v);
 	} else if (outcome && strcmp(outcome, "limit") == 0 && limit) {
-		v.kind = VERDICT_LIMIT;
-		(void)text_escape_line(limit, strlen(limit), v.limit, sizeof(v.limit));
-		v.granted = json_u64_or(end, "granted", 0);
-		v.used = json_u64_or(end, "used", 0);
-		describe_limit(&v);
+		v = verdict_limit(limit, json_u64_or(end, "granted", 0),
+				  json_u64_or(end, "used", 0), json_u64_or(end, "at-ms", 0));
+		v.exit_code = code <= 255 ? (int)code : -1;
 	} else if (!outcome || strcmp(outcome, "broken") != 0 || !reason) {
 		(void)snprintf(v.reason, sizeof(v.reason),
 			       "the manager's last message makes no sense");

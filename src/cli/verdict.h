@@ -20,8 +20,8 @@ struct verdict {
 	enum verdict_kind kind;
 	int exit_code; /* of the build commands, -1: they did not end */
 	char reason[ERR_TEXT_MAX];
-	char limit[32]; /* which, when kind is VERDICT_LIMIT */
-	uint64_t granted, used;
+	char limit[32];		       /* which, when kind is VERDICT_LIMIT */
+	uint64_t granted, used, at_ms; /* of that limit; since the worker's start */
 };
 
 /* "built", "failed", "limit", "denied", "infrastructure", "interrupted", "usage". */
@@ -32,6 +32,9 @@ const char *verdict_name(enum verdict_kind k);
  * incomplete messages give VERDICT_INFRASTRUCTURE.
  */
 struct verdict verdict_of_end(const cJSON *end);
+
+/* The verdict that a limit was met; `used` in the limit's own unit. */
+struct verdict verdict_limit(const char *name, uint64_t granted, uint64_t used, uint64_t at_ms);
 
 /* A verdict of our own making. */
 struct verdict verdict_make(enum verdict_kind k, const char *fmt, ...) _printf_(2, 3);

@@ -10,6 +10,7 @@
 
 #include "base/child.h"
 #include "base/io.h"
+#include "base/text.h"
 #include "qmp/commands.h"
 #include "run-state.h"
 #include "vm/tsc.h"
@@ -175,11 +176,14 @@ static void on_vm_event(const char *name, const cJSON *data, void *user_data)
 	} else if (strcmp(name, "BLOCK_IO_ERROR") == 0) {
 		bool nospace = json_bool_or(data, "nospace", false);
 		const char *node = json_str(data, "node-name");
+		char text[128];
 
+		reason = reason ? reason : "?";
+		(void)text_escape_line(reason, strlen(reason), text, sizeof(text));
 		run_finish(r, "broken",
-			   nospace ? "no space left on the host for the worker's %s disk"
-				   : "the host could not read or write the worker's %s disk",
-			   node ? node : "?");
+			   nospace ? "no space left on the host for the worker's %s disk: %s"
+				   : "the host cannot read or write the worker's %s disk: %s",
+			   node ? node : "?", text);
 	}
 }
 

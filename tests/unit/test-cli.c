@@ -2,7 +2,11 @@
 /* The command line's pure parts: verdicts, and packages in a play. */
 #include "unit.h"
 
+#include <errno.h>
+
+#include "cli/bar.h"
 #include "cli/packages.h"
+#include "cli/space.h"
 #include "cli/verdict.h"
 
 static struct verdict of(const char *text)
@@ -15,6 +19,80 @@ static struct verdict of(const char *text)
 	json_free(j);
 	return v;
 }
+
+START_TEST(limit_verdicts)
+{
+	struct verdict v = verdict_limit("cpu-time", 5000, 5120, 3000);
+
+	ck_assert_int_eq(v.kind, VERDICT_LIMIT);
+	ck_assert_str_eq(v.reason, "the build is over its limit of cpu-time: granted 5.00 s, used "
+				   "5.12 s, after 3.00 s");
+	v = verdict_limit("files", 200000, 200001, 61000);
+	ck_assert_str_eq(v.reason, "the build is over its limit of files: granted 200000, used "
+				   "200001, after 61.0 s");
+	ck_assert_uint_eq(v.at_ms, 61000);
+	v = verdict_limit("\x1b[31m", 1, 2, 3);
+	ck_assert_str_eq(v.limit, "\\x1b[31m");
+}
+END_TEST
+
+START_TEST(bars)
+{
+	char text[BAR_TEXT_MAX], value[NUM_TEXT_MAX];
+
+	ck_assert_uint_eq(bar_share(0, 0), 0);
+	ck_assert_uint_eq(bar_share(0, 1), 1000);
+	ck_assert_uint_eq(bar_share(3, 1), 333);
+	ck_assert_uint_eq(bar_share(1, UINT64_MAX), UINT64_MAX / 1000);
+	ck_assert_str_eq(bar_value("time", 1500, value), "1.50 s");
+	ck_assert_str_eq(bar_value("files", 1500, value), "1500");
+	ck_assert_str_eq(bar_value("memory", 2 * GIB, value), "2 GiB");
+	ck_assert_str_eq(bar_value("what is that", KIB, value), "1 KiB");
+	ck_assert_str_eq(bar_text("cpu-time", 10000, 4000, text),
+			 "cpu-time [########............]  40 %  4.00 s of 10.0 s");
+	ck_assert_str_eq(bar_text("log", 0, 0, text),
+			 "log      [....................]   0 %  0 B of 0 B");
+	ck_assert_str_eq(bar_text("files", 10, 10, text),
+			 "files    [####################] 100 %  10 of 10");
+	ck_assert_str_eq(bar_text("files", 1, UINT64_MAX, text),
+			 "files    [####################] 999 %  18446744073709551615 of 1");
+}
+END_TEST
+
+START_TEST(host_space)
+{
+	const struct space_use here[] = {{"/", 5}, {"/", 7}, {"/proc", UINT64_MAX}, {"/proc", 1}};
+	const struct space_use missing = {"/nonexistent", 1};
+	struct space s = {
+		.fs = {{.path = "/a", .total = 100 * GIB, .free = GIB, .worst = 700 * MIB},
+		       {.path = "/b", .total = GIB, .free = 60 * MIB, .worst = 8 * MIB}},
+		.n = 2};
+	struct err e = ERR_INIT;
+
+	ck_assert_uint_eq(space_reserve(&s.fs[0]), 256 * MIB);
+	ck_assert_uint_eq(space_reserve(&s.fs[1]), GIB / 20);
+	ck_assert_int_eq(space_check(&s, &e), 0);
+	ck_assert_ptr_null(space_worst(&s, &e));
+	s.fs[0].worst = 800 * MIB;
+	ck_assert_ptr_eq(space_worst(&s, &e), &s.fs[0]);
+	ck_assert_ptr_nonnull(strstr(e.text, "/a: has 1 GiB free"));
+	s.fs[0].worst = 0;
+	s.fs[1].free = 50 * MIB;
+	ck_assert_int_eq(space_check(&s, &e), -ENOSPC);
+	ck_assert_ptr_nonnull(strstr(e.text, "/b: only 50 MiB are free"));
+	ck_assert_ptr_eq(space_worst(&s, &e), &s.fs[1]);
+
+	ck_assert_int_eq(space_look(here, ARRAY_SIZE(here), &s, &e), 0);
+	ck_assert_uint_eq(s.n, 2);
+	ck_assert_uint_eq(s.fs[0].worst, 12);
+	ck_assert_uint_gt(s.fs[0].total, 0);
+	ck_assert_uint_eq(s.fs[1].worst, UINT64_MAX);
+	s.fs[0].total = 0;
+	space_refresh(&s);
+	ck_assert_uint_gt(s.fs[0].total, 0);
+	ck_assert_int_eq(space_look(&missing, 1, &s, &e), -ENOENT);
+}
+END_TEST
 
 START_TEST(verdicts)
 {
@@ -31,7 +109,7 @@ START_TEST(verdicts)
 	       "\"used\": 5120}");
 	ck_assert_int_eq(v.kind, VERDICT_LIMIT);
 	ck_assert_str_eq(v.reason, "the build is over its limit of cpu-time: granted 5.00 s, "
-				   "used 5.12 s");
+				   "used 5.12 s, after 0.00 s");
 	v = of("{\"outcome\": \"broken\", \"reason\": \"\\u001b[2J\"}");
 	ck_assert_int_eq(v.kind, VERDICT_INFRASTRUCTURE);
 	ck_assert_str_eq(v.reason, "\\x1b[2J");
@@ -102,6 +180,9 @@ Suite *unit_suite(void)
 	TCase *tc = unit_case(s, "cli");
 
 	tcase_add_test(tc, verdicts);
+	tcase_add_test(tc, limit_verdicts);
+	tcase_add_test(tc, bars);
+	tcase_add_test(tc, host_space);
 	tcase_add_test(tc, lies);
 	tcase_add_test(tc, plays);
 	return s;
