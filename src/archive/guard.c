@@ -7,6 +7,7 @@
 #include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -65,19 +66,25 @@ static void ignore_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Until the maker closes its end of the pipe, or is dead while others still hold that end. */
-static void wait_for_end(void)
+/*
+ * Until the maker closes its end of the pipe, or is dead while others still hold that end. Where
+ * there are no pidfds (valgrind) the parent is looked at now and then.
+ */
+static void wait_for_end(pid_t maker, bool has_pidfd)
 {
 	struct pollfd fds[2] = {
 		{.fd = GUARD_FD_PIPE, .events = POLLIN},
-		{.fd = GUARD_FD_PIDFD, .events = POLLIN},
+		{.fd = has_pidfd ? GUARD_FD_PIDFD : -1, .events = POLLIN},
 	};
+	int r;
 
-	while (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno == EINTR)
-		;
+	do
+		r = poll(fds, ARRAY_SIZE(fds), has_pidfd ? -1 : 200);
+	while ((r == 0 && getppid() == maker) || (r < 0 && errno == EINTR));
 }
 
-static _Noreturn void guard_main(const int fds[_GUARD_FD_MAX], const char *name, int report_fd)
+static _Noreturn void guard_main(const int fds[_GUARD_FD_MAX], const char *name, int report_fd,
+				 pid_t maker)
 {
 	struct err e = ERR_INIT;
 	uint64_t end;
@@ -92,7 +99,7 @@ static _Noreturn void guard_main(const int fds[_GUARD_FD_MAX], const char *name,
 		(void)io_write_full(report_fd, &r, sizeof(r));
 		_exit(EXIT_FAILURE);
 	}
-	wait_for_end();
+	wait_for_end(maker, fds[GUARD_FD_PIDFD] >= 0);
 	end = io_now_ms() + GUARD_REMOVE_MS;
 	while (output_remove_tree(GUARD_FD_PARENT, name, &e) < 0) {
 		if (io_now_ms() >= end)
@@ -107,6 +114,7 @@ static int start(struct guard *g, int parent_fd, const char *name, int lock_fd, 
 {
 	_cleanup_close_ int pid_fd = -1, rd = -1, report_rd = -1, report_wr = -1;
 	int fds[_GUARD_FD_MAX], p[2], code = 0;
+	pid_t maker = getpid();
 
 	if (pipe2(p, O_CLOEXEC) < 0)
 		return err_errno(e, -errno, "guard: cannot make a pipe");
@@ -116,8 +124,8 @@ static int start(struct guard *g, int parent_fd, const char *name, int lock_fd, 
 		return err_errno(e, -errno, "guard: cannot make a pipe");
 	report_rd = p[0];
 	report_wr = p[1];
-	pid_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
-	if (pid_fd < 0)
+	pid_fd = (int)syscall(SYS_pidfd_open, maker, 0);
+	if (pid_fd < 0 && errno != ENOSYS)
 		return err_errno(e, -errno, "guard: cannot watch this process");
 	fds[GUARD_FD_PARENT] = parent_fd;
 	fds[GUARD_FD_PIPE] = rd;
@@ -127,7 +135,7 @@ static int start(struct guard *g, int parent_fd, const char *name, int lock_fd, 
 	if (g->pid < 0)
 		return err_errno(e, -errno, "guard: cannot start a process");
 	if (g->pid == 0)
-		guard_main(fds, name, report_wr);
+		guard_main(fds, name, report_wr, maker);
 	fd_close(&report_wr);
 	if (io_read_full(report_rd, &code, sizeof(code)) != 0)
 		return err_errno(e, code < 0 ? code : -EIO, "guard: cannot start");

@@ -42,7 +42,7 @@ struct input_tree {
 	const char *source_name;
 	const struct input_skip *skip;
 	size_t n_skip;
-	const char *old_sources; /* the list that the last build's input_write_tree gave, or "" */
+	const char *old_sources; /* paths that input_write_tree gave for earlier builds, or "" */
 	size_t old_sources_len;
 	const char *outside_links; /* likewise from output_extract: links to put back in */
 	size_t outside_links_len;

@@ -11,6 +11,7 @@
 #include "input.h"
 #include "names.h"
 #include "pack.h"
+#include "sources.h"
 
 #define TOP_LEN	    (sizeof(FILTER_TOP) - 1)
 #define SOURCE_NAME "src"
@@ -32,8 +33,7 @@ struct merge {
 	size_t len;
 	struct late_folder late[FILTER_DEPTH_MAX + 1];
 	size_t n_late;
-	const char *old; /* where the walk is in the list of old sources */
-	const char *old_end;
+	struct sources old;
 	char name[320]; /* scratch of here() */
 };
 
@@ -96,60 +96,6 @@ static void leave(struct merge *m, size_t len)
 {
 	m->len = len;
 	m->path[len] = '\0';
-}
-
-/* Compares paths in the order of the walk: component by component, so '/' is below all bytes. */
-static int compare_paths(const char *a, const char *b)
-{
-	while (*a && *a == *b) {
-		a++;
-		b++;
-	}
-	if (*a == *b)
-		return 0;
-	if (!*a || !*b)
-		return *a ? 1 : -1;
-	if (*a == '/' || *b == '/')
-		return *a == '/' ? -1 : 1;
-	return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
-}
-
-/*
- * Was this path in the source at the last build? Asked in the order of the walk, which is the order
- * of the list, so that one pass over the list answers all.
- */
-static bool was_source(struct merge *m, const char *path)
-{
-	int c = 1;
-
-	while (m->old < m->old_end) {
-		c = compare_paths(m->old, path);
-		if (c >= 0)
-			break;
-		m->old += strlen(m->old) + 1;
-	}
-	return c == 0;
-}
-
-/* A list that is not as we wrote it (an edited or a cut file) would be searched wrongly. */
-static void check_old_sources(struct merge *m)
-{
-	const char *list = m->tree->old_sources;
-	size_t len = m->tree->old_sources_len;
-	const char *prev = NULL;
-
-	if (!list || len == 0)
-		return;
-	for (size_t at = 0; at < len; at += strlen(list + at) + 1) {
-		if (list[len - 1] != '\0' || (prev && compare_paths(prev, list + at) >= 0)) {
-			log_warning("the list of the last build's source files is damaged, "
-				    "ignoring it: deleted files may stay in the workspace");
-			return;
-		}
-		prev = list + at;
-	}
-	m->old = list;
-	m->old_end = list + len;
 }
 
 static bool is_skipped(const struct merge *m, const struct stat *st)
@@ -280,7 +226,7 @@ static int do_source(struct merge *m, int ws_fd, int src_fd, const char *name,
 static int do_workspace(struct merge *m, int ws_fd, const char *name, const struct found *f)
 {
 	const char *inner = source_path(m);
-	bool dropped = inner && was_source(m, inner);
+	bool dropped = inner && sources_have(&m->old, inner);
 	int r;
 
 	if (!S_ISDIR(f->st.st_mode))
@@ -440,8 +386,7 @@ static bool goes_back(struct merge *m, const char *path)
 	in_ws = has_room(m->tree->workspace_fd, path, &taken_ws);
 	if (inner) {
 		in_src = has_room(m->tree->source_fd, inner, &taken_src);
-		m->old = m->tree->old_sources; /* these paths come in no order */
-		if (m->old_end && was_source(m, inner))
+		if (sources_have(&m->old, inner))
 			return false;
 	}
 	return (in_ws || in_src) && !taken_ws && !taken_src;
@@ -454,8 +399,8 @@ static int write_outside_links(struct merge *m)
 	size_t len = m->tree->outside_links_len;
 	int r = 0;
 
-	if (!list || len == 0 || list[len - 1] != '\0')
-		return 0;
+	while (len > 0 && list[len - 1] != '\0')
+		len--;
 	for (size_t at = 0; at < len && r == 0; at += strlen(target) + 1) {
 		path = list + at;
 		at += strlen(path) + 1;
@@ -505,8 +450,9 @@ int input_write_tree(int fd, const struct input_tree *t, struct input_result *re
 	m->ret = &res;
 	m->e = e;
 	m->pack = pack;
-	check_old_sources(m);
-	r = write_all(m);
+	r = sources_init(&m->old, t->old_sources, t->old_sources_len);
+	r = r < 0 ? err_oom(e) : write_all(m);
+	sources_done(&m->old);
 	free(m);
 	if (r < 0) {
 		buf_done(&res.sources);

@@ -43,8 +43,10 @@ struct pack {
 static ssize_t on_write(struct archive *a, void *user_data, const void *data, size_t n)
 {
 	struct pack *p = user_data;
-	int r = io_write_full(p->fd, data, n);
+	int r = p->write_error;
 
+	if (r == 0)
+		r = io_write_full(p->fd, data, n);
 	if (r < 0) {
 		p->write_error = r;
 		archive_set_error(a, -r, "write error");
@@ -102,10 +104,10 @@ struct pack *pack_free(struct pack *p)
 {
 	if (!p)
 		return NULL;
-	if (p->a) {
-		(void)archive_write_fail(p->a); /* or freeing would write on */
-		(void)archive_write_free(p->a);
-	}
+	/* freeing would write on, and archive_write_fail() leaks the writer's buffer (3.6.2) */
+	if (p->write_error == 0)
+		p->write_error = -ECANCELED;
+	(void)archive_write_free(p->a);
 	archive_entry_free(p->entry);
 	if (p->hole)
 		(void)munmap(p->hole, PACK_HOLE);

@@ -4,23 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdbool.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
-static int open_beneath(int dirfd, const char *name, uint64_t flags, mode_t mode)
-{
-	struct open_how how = {
-		.flags = flags | O_NOFOLLOW | O_CLOEXEC,
-		.mode = flags & O_CREAT ? mode : 0,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS |
-			   RESOLVE_NO_XDEV,
-	};
-	int fd = (int)syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
-
-	return fd < 0 ? -errno : fd;
-}
+#include "beneath.h"
 
 static int push(struct place *p, int fd, size_t len)
 {
@@ -103,12 +90,12 @@ static int step_down(struct place *p, const char *name, size_t len)
 	struct place_level *in = &p->levels[p->n - 1];
 	int fd, r;
 
-	fd = open_beneath(in->fd, name, O_RDONLY | O_DIRECTORY, 0);
+	fd = beneath_open(in->fd, name, O_RDONLY | O_DIRECTORY, 0);
 	if (fd == -ENOENT) {
 		if (mkdirat(in->fd, name, 0755) < 0)
 			return -errno;
 		p->implied++;
-		fd = open_beneath(in->fd, name, O_RDONLY | O_DIRECTORY, 0);
+		fd = beneath_open(in->fd, name, O_RDONLY | O_DIRECTORY, 0);
 	}
 	if (fd < 0)
 		return fd;
@@ -194,7 +181,7 @@ int place_file(struct place *p, const struct filter_plan *plan, int *ret_fd)
 	r = go_to_parent(p, plan->path, &dirfd, &name);
 	if (r < 0)
 		return r;
-	r = open_beneath(dirfd, name, O_WRONLY | O_CREAT | O_EXCL, plan->mode);
+	r = beneath_open(dirfd, name, O_WRONLY | O_CREAT | O_EXCL, plan->mode);
 	if (r < 0)
 		return r;
 	*ret_fd = r;
@@ -219,16 +206,25 @@ int place_symlink(struct place *p, const char *path, const char *target,
 /* The folder of a hard link's target, opened anew: the way to it must be there already. */
 static int open_target_folder(const struct place *p, const char *path, const char **ret_name)
 {
-	char folder[FILTER_PATH_MAX + 1];
-	const char *slash = strrchr(path, '/');
-	size_t len = slash ? (size_t)(slash - path) : 0;
+	_cleanup_close_ int fd = beneath_open(p->levels[0].fd, ".", O_RDONLY | O_DIRECTORY, 0);
+	char name[FILTER_NAME_MAX + 1];
+	const char *slash;
 
-	*ret_name = slash ? slash + 1 : path;
-	if (len == 0)
-		return open_beneath(p->levels[0].fd, ".", O_RDONLY | O_DIRECTORY, 0);
-	memcpy(folder, path, len);
-	folder[len] = '\0';
-	return open_beneath(p->levels[0].fd, folder, O_RDONLY | O_DIRECTORY, 0);
+	while (fd >= 0 && (slash = strchr(path, '/'))) {
+		size_t n = (size_t)(slash - path);
+		int sub;
+
+		memcpy(name, path, n);
+		name[n] = '\0';
+		sub = beneath_open(fd, name, O_RDONLY | O_DIRECTORY, 0);
+		if (sub < 0)
+			return sub;
+		(void)close(fd);
+		fd = sub;
+		path = slash + 1;
+	}
+	*ret_name = path;
+	return take_fd(&fd);
 }
 
 int place_hardlink(struct place *p, const struct filter_plan *plan)

@@ -24,7 +24,7 @@
 #define SANDBOX_SANITIZER 0
 #endif
 
-#define SANDBOX_MEMORY (1 * GIB)
+#define SANDBOX_MEMORY (256 * MIB)
 #define SANDBOX_FDS    128
 
 /* Rights that older headers do not name; the kernel's ABI number says which ones it knows. */
@@ -52,8 +52,8 @@ static int set_limits(uint64_t max_file, struct err *e)
 		{RLIMIT_CORE, 0},
 		{RLIMIT_NPROC, 0},
 		{RLIMIT_NOFILE, SANDBOX_FDS},
-		/* a sanitizer's shadow memory is address space of terabytes */
-		{RLIMIT_AS, SANDBOX_SANITIZER ? RLIM_INFINITY : SANDBOX_MEMORY},
+		/* a sanitizer's shadow memory is terabytes of it */
+		{RLIMIT_DATA, SANDBOX_SANITIZER ? RLIM_INFINITY : SANDBOX_MEMORY},
 	};
 	struct sigaction ign = {.sa_handler = SIG_IGN};
 
@@ -65,7 +65,9 @@ static int set_limits(uint64_t max_file, struct err *e)
 			return err_errno(e, -errno, "cannot read a resource limit");
 		rl.rlim_max = MIN(rl.rlim_max, limits[i].value);
 		rl.rlim_cur = rl.rlim_max;
-		if (setrlimit((__rlimit_resource_t)limits[i].resource, &rl) < 0)
+		/* valgrind keeps descriptors for itself and does not let go of them */
+		if (setrlimit((__rlimit_resource_t)limits[i].resource, &rl) < 0 &&
+		    (limits[i].resource != RLIMIT_NOFILE || errno != EPERM))
 			return err_errno(e, -errno, "cannot set a resource limit");
 	}
 	return 0;

@@ -3,12 +3,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdbool.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "base/text.h"
+#include "beneath.h"
 #include "output.h"
 
 /* What a removal knows; `top` is the folder that goes, all else hangs directly below it. */
@@ -34,19 +33,14 @@ static int failed(struct removal *rm, int code, const char *what, const char *na
  */
 static int open_folder(int dirfd, const char *name)
 {
-	struct open_how how = {
-		.flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS |
-			   RESOLVE_NO_XDEV,
-	};
 	_cleanup_close_ int fd = -1;
 	char link[64];
 	struct stat st;
 	int r;
 
-	fd = (int)syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+	fd = beneath_open(dirfd, name, O_PATH | O_DIRECTORY, 0);
 	if (fd < 0)
-		return -errno;
+		return take_fd(&fd);
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if ((st.st_mode & 0700) != 0700) {
