@@ -10,6 +10,6 @@
  * and each element of a set. Attributes that are not known are shown by number. 0, -EBADMSG when a
  * length is broken (what came before is in out), -ENOMEM or -E2BIG.
  */
-int nft_decode(const void *data, size_t len, struct buf *out);
+int nft_decode(const void *bytes, size_t len, struct buf *out);
 
 #endif

@@ -31,14 +31,14 @@ need_packages() {
 need_to_build_and_run() {
 	need_packages gcc libc6-dev meson ninja-build pkg-config python3 \
 		libcjson-dev libyaml-dev libarchive-dev liblz4-dev libnl-3-dev libnl-route-3-dev libnl-nf-3-dev \
-		qemu-system-x86 mmdebstrap e2fsprogs uidmap cpio zstd busybox-static \
+		qemu-system-x86 mmdebstrap e2fsprogs uidmap cpio zstd xz-utils busybox-static \
 		ca-certificates debian-archive-keyring
 }
 
 # What the tests need besides.
 need_to_test() {
 	need_packages check python3-yaml clang clang-tidy clang-format libclang-rt-14-dev llvm \
-		shellcheck scdoc valgrind strace nftables iproute2 curl git openssh-client
+		shellcheck scdoc valgrind strace nftables iproute2 curl git openssh-client openssl perl
 }
 
 # build_tree FOLDER TARGET [MESON-OPTION...]: configures it the first time, and builds the target.

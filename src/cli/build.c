@@ -316,7 +316,6 @@ static void run_worker(struct build *b)
 		save(b, disks.output);
 	if (b->verdict.kind == VERDICT_BUILT || b->verdict.kind == VERDICT_FAILED)
 		judge_denied(b);
-	build_phase(b, NULL);
 }
 
 void build_run(struct build *b)
@@ -333,6 +332,7 @@ void build_run(struct build *b)
 		return;
 	}
 	run_worker(b);
+	build_phase(b, NULL);
 	if (report_write(b, &e) < 0)
 		b->verdict =
 			verdict_make(VERDICT_INFRASTRUCTURE, "the build's report (%s) is lost: %s",
