@@ -10,7 +10,7 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 
 build=$top/.build/coverage
 least=95
-must='src/base/num.c src/spec/limits.c'
+must='src/base/num.c src/spec/limits.c src/manager/limits.c'
 
 build_tree "$build" all -Db_coverage=true --buildtype=debug
 find "$build" -name '*.gcda' -delete

@@ -8,66 +8,52 @@ import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
-import case  # noqa: E402
+from attack import MIB, Attack, case, processes
 
-MIB = 1 << 20
+# In a build: the path of a disk by its serial.
+DISK = 'disk() { for n in /sys/block/*; do if [ "$(cat $n/serial 2>/dev/null)" = "$1" ]; then ' \
+       'echo /dev/${n##*/}; fi; done; }\n'
 
-# In a build: the path of a virtio-serial port, or of a disk, by its name.
-PORT = 'port() { for n in /sys/class/virtio-ports/*; do [ "$(cat $n/name)" = "$1" ] && ' \
-       'echo /dev/${n##*/}; done; }\n'
-DISK = 'disk() { for n in /sys/block/*; do [ "$(cat $n/serial 2>/dev/null)" = "$1" ] && ' \
-       'echo /dev/${n##*/}; done; }\n'
+# Takes the control port out of the driver's hands (pidfd_open, pidfd_getfd of process 1).
+CONTROL = "my $c = syscall(438, syscall(434, 1, 0), 3, 0); die if $c < 0; " \
+          "open(my $ctl, '>&=', $c); $ctl->autoflush(1); "
 
 
-class Attack(case.Case):
-    def setUp(self):
-        super().setUp()
-        self.write("ws/kept", "from before")
-
-    def over(self, limit, build, **limits):
-        """The build is stopped over `limit`: exit 3, the report says so, the old workspace stays."""
-        self.spec(build, limits={k.replace("_", "-"): v for k, v in limits.items()})
-        start = time.monotonic()
-        r = self.build(expect=3)
-        self.seconds = time.monotonic() - start
-        report = self.report()
-        self.assertEqual((report["verdict"], report["limit"]), ("limit", limit), r)
-        self.assertIn(limit, r.err)
-        self.assertEqual(self.read("ws/kept"), "from before")
-        return report
+def perl(text):
+    return "perl -MIO::Handle -e '" + CONTROL.replace("'", "'\\''") + \
+        text.replace("'", "'\\''") + "'\n"
 
 
 class Cpu(Attack):
     def test_busy_loops_on_all_cpus(self):
         report = self.over("cpu-time", "for i in 1 2; do while :; do :; done & done\nwait",
-                           cpus=2, cpu_time="8s", time="2min")
+                           cpus=2, cpu_time="8s", time="10min")
         self.assertGreaterEqual(report["used"], 8000)
-        # one poll (250 ms) for each vCPU, and the poll's own delay on a loaded machine
-        self.assertLess(report["used"], 9500)
+        # one poll (250 ms) for each vCPU, and the wall one second behind
+        self.assertLess(report["used"], 10000)
 
     def test_exit_0_does_not_help(self):
-        self.over("cpu-time", "end=$(($(date +%s) + 30))\n"
-                  "while [ $(date +%s) -lt $end ]; do :; done\nexit 0", cpus=1, cpu_time="8s")
+        self.over("cpu-time", "end=$(($(date +%s) + 200))\n"
+                  "while [ $(date +%s) -lt $end ]; do :; done\nexit 0", cpus=1, cpu_time="8s", time="10min")
 
     def test_stopped_clock(self):
         """A guest that turns its clock back gets no more time."""
-        self.over("time", "while :; do date -s 2001-01-01 >/dev/null; sleep 1; done", time="15s")
-        self.assertLess(self.seconds, 25)
+        report = self.over("time", "while :; do date -s 2001-01-01 >/dev/null; sleep 1; done",
+                           time="30s")
+        self.assertLess(report["used"], 32000)
 
 
 class Wall(Attack):
     def test_sleep(self):
         report = self.over("time", "sleep 600", time="10s")
         self.assertGreaterEqual(report["used"], 10000)
-        self.assertLess(report["used"], 10500)
+        self.assertLess(report["used"], 12000)
 
     def test_background_processes_end_with_the_build(self):
         self.spec("(trap '' TERM HUP; while :; do echo still here; sleep 1; done) &\n"
-                  "setsid sleep 1000 &\necho over", limits={"time": "2min"})
-        start = time.monotonic()
+                  "setsid sleep 1000 &\necho over", limits={"time": "5min"})
         self.build()
-        self.assertLess(time.monotonic() - start, 60)
+        self.assertNotEqual(self.report()["verdict"], "limit")
 
     def test_halt(self):
         """A halted guest says no more: the time limit ends it."""
@@ -83,39 +69,14 @@ class Wall(Attack):
         """A QEMU that does not answer (SIGSTOP) is found out by its deadline."""
         self.spec("sleep 100", limits={"time": "10min"})
         p = self.start("build", "spec.yaml")
-        qemu = []
-
-        def find():
-            out = subprocess.run(["pgrep", "-u", str(os.geteuid()), "-f", "qemu-system"],
-                                 capture_output=True, text=True).stdout
-            mine = descendants(p.pid)
-            qemu[:] = [int(x) for x in out.split() if int(x) in mine]
-            return qemu
-
-        self.wait_for("QEMU", find)
-        time.sleep(5)
-        os.kill(qemu[0], 19)
+        self.wait_for("QEMU", lambda: processes(p.pid, "qemu-system"))
+        time.sleep(2)
+        os.kill(processes(p.pid, "qemu-system")[0], 19)
         start = time.monotonic()
         r = self.finish(p, timeout=60)
         self.assertEqual(r.exit, 5, r)
         self.assertIn("QEMU does not answer", r.err)
-        self.assertLess(time.monotonic() - start, 20)
-
-
-def descendants(pid):
-    parents = {}
-    for p in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{p}/stat", "rb") as f:
-                parents[int(p)] = int(f.read().rsplit(b")", 1)[1].split()[1])
-        except OSError:
-            pass
-    found, todo = set(), [pid]
-    while todo:
-        p = todo.pop()
-        found.add(p)
-        todo += [c for c, parent in parents.items() if parent == p and c not in found]
-    return found
+        self.assertLess(time.monotonic() - start, 40)
 
 
 class Memory(Attack):
@@ -123,16 +84,15 @@ class Memory(Attack):
         """The most that any QEMU below the process has had resident, in bytes, sampled."""
         peak = 0
         while p.poll() is None:
-            for pid in descendants(p.pid):
+            for pid in processes(p.pid, "qemu-system"):
                 try:
                     with open(f"/proc/{pid}/status", encoding="utf-8") as f:
-                        text = f.read()
+                        lines = f.read().split("\n")
                 except OSError:
                     continue
-                if text.startswith("Name:\tqemu-system"):
-                    for line in text.split("\n"):
-                        if line.startswith("VmHWM:"):
-                            peak = max(peak, int(line.split()[1]) * 1024)
+                for line in lines:
+                    if line.startswith("VmHWM:"):
+                        peak = max(peak, int(line.split()[1]) * 1024)
             time.sleep(0.1)
         return peak
 
@@ -201,6 +161,11 @@ class Disk(Attack):
         report = self.full("dd if=/dev/zero of=../big bs=1M count=400 || true\nsync\nexit 0")
         self.assertLessEqual(report["limits"]["disk"]["peak"], 97 * MIB)
 
+    def test_source_does_not_fit(self):
+        with open(self.path("code/big"), "wb") as f:
+            f.write(os.urandom(40 * MIB))
+        self.over("disk", "true", disk="24MiB")
+
     def test_write_delete_write_is_no_fault(self):
         """What is held at one time counts, not what was written in all."""
         self.spec("for i in 1 2 3 4 5 6; do dd if=/dev/zero of=../t bs=1M count=30 2>/dev/null\n"
@@ -218,16 +183,12 @@ class Output(Attack):
 
     def test_tar_that_lies(self):
         """The build plays the driver: a tar of its own making with a false size, then `done`."""
-        self.write("code/lie", "")
         with open(self.path("code/lie"), "wb") as f:
             f.write(lying_tar())
-        self.spec(PORT + DISK + "dd if=lie of=$(disk output) conv=fsync 2>/dev/null\n"
-                  "ctl=$(port contractor.ctl)\n"
-                  "for l in 'exit 0' 'phase copy-out' done; do echo \"$l\" > $ctl || true; done\n"
-                  "sleep 60")
-        r = self.contractor("build", "--limit", "time=60s", "spec.yaml")
-        self.assertIn(r.exit, (3, 5), r)
-        self.assertEqual(self.read("ws/kept"), "from before")
+        self.spec(DISK + "dd if=lie of=$(disk output) conv=fsync 2>/dev/null\n" +
+                  perl("print $ctl \"exit 0\\nphase copy-out\\ndone\\n\"; sleep 300;"),
+                  limits={"time": "5min"})
+        self.broken(self.contractor("build", "spec.yaml"), "the worker's output was refused")
 
 
 def lying_tar():
@@ -254,21 +215,16 @@ class Log(Attack):
     def test_one_line_without_end(self):
         self.over("log", "tr '\\0' x < /dev/zero", log="2MiB")
 
-    def test_flood_of_the_log_port(self):
-        self.over("log", PORT + "dd if=/dev/zero bs=1M > $(port contractor.log)", log="4MiB")
-
 
 class Ports(Attack):
     def test_flood_of_the_ctl_port(self):
-        self.spec(PORT + "ctl=$(port contractor.ctl)\nyes > $ctl || yes >&3\nsleep 60")
-        r = self.contractor("build", "--limit", "time=60s", "spec.yaml")
-        self.assertIn(r.exit, (1, 3, 5), r)
-        self.assertEqual(self.read("ws/kept"), "from before")
+        self.spec(perl("print $ctl \"x\" x 65536 while 1;"), limits={"time": "5min"})
+        self.broken(self.contractor("build", "spec.yaml"), "control")
 
     def test_device_io(self):
         """Endless reads of a disk: bounded by CPU time like everything else."""
         self.over("cpu-time", DISK + "d=$(disk root)\nwhile :; do dd if=$d of=/dev/null bs=1M "
-                  "iflag=direct 2>/dev/null; done", cpu_time="15s", time="3min")
+                  "iflag=direct 2>/dev/null; done", cpu_time="15s", time="10min")
 
 
 if __name__ == "__main__":
