@@ -1,30 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Counting and describing refused attempts. */
+/* Describing refused attempts. */
 #include "attempt.h"
-
-static bool same(const struct attempt *a, const struct attempt *b)
-{
-	return a->kind == b->kind && a->proto == b->proto && a->has_dst == b->has_dst &&
-	       memcmp(&a->dst, &b->dst, sizeof(a->dst)) == 0 && a->port == b->port &&
-	       memcmp(&a->src, &b->src, sizeof(a->src)) == 0 &&
-	       memcmp(a->mac, b->mac, sizeof(a->mac)) == 0;
-}
-
-bool attempts_add(struct attempts *a, const struct attempt *what)
-{
-	for (size_t i = 0; i < a->n; i++) {
-		if (same(&a->e[i].what, what)) {
-			a->e[i].count++;
-			return false;
-		}
-	}
-	if (a->n == ATTEMPTS_MAX) {
-		a->others++;
-		return false;
-	}
-	a->e[a->n++] = (struct attempt_entry){*what, 1};
-	return true;
-}
 
 static const char *proto_text(uint8_t proto, char number[16])
 {

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the worker tried and was refused: each different attempt once, with its count. */
+/* What the worker tried and the kernel refused, as a value. */
 #ifndef CONTRACTOR_NET_ATTEMPT_H
 #define CONTRACTOR_NET_ATTEMPT_H
 
 #include "addr.h"
-
-/* A build that scans a network must not fill memory or the report. */
-#define ATTEMPTS_MAX 256
 
 enum attempt_kind {
 	ATTEMPT_DENIED,	   /* no rule allows it */
@@ -16,7 +13,7 @@ enum attempt_kind {
 	_ATTEMPT_KIND_MAX,
 };
 
-/* A plain value; equal bytes are the same attempt, so zero it before it is filled. */
+/* A plain value: what one attempt has in common with the next one of its kind. */
 struct attempt {
 	enum attempt_kind kind;
 	uint8_t proto; /* of IP; 0: none was there, as in ARP */
@@ -26,21 +23,6 @@ struct attempt {
 	struct net_addr src; /* of spoofed kinds; else zero */
 	uint8_t mac[6];	     /* source, of spoofed kinds; else zero */
 };
-
-struct attempt_entry {
-	struct attempt what;
-	uint64_t count;
-};
-
-/* A zeroed struct is empty. */
-struct attempts {
-	struct attempt_entry e[ATTEMPTS_MAX];
-	size_t n;
-	uint64_t others; /* beyond the first ATTEMPTS_MAX different ones */
-};
-
-/* Counts an attempt. True if it is a new one and has an entry. */
-bool attempts_add(struct attempts *a, const struct attempt *what);
 
 #define ATTEMPT_TEXT_MAX 160
 

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The token bucket on an interface, and what it has carried. */
+/* The token bucket on an interface. */
 #include <errno.h>
-#include <linux/if_link.h>
 #include <linux/rtnetlink.h>
-#include <netlink/route/link.h>
 #include <netlink/route/qdisc.h>
 #include <netlink/route/qdisc/tbf.h>
 #include <netlink/route/tc.h>
@@ -42,25 +40,4 @@ int link_shape(const char *ifname, uint64_t rate, struct err *e)
 			       "limiting the rate of %s: %s; is the kernel module sch_tbf there?",
 			       ifname, nl_geterror(r))
 		     : 0;
-}
-
-int link_read_counters(const char *ifname, struct link_counters *ret, struct err *e)
-{
-	_cleanup_nl_sock_ struct nl_sock *s = link_connect(e);
-	struct rtnl_link *l = NULL;
-	int r;
-
-	if (!s)
-		return e && e->code ? e->code : -ENOMEM;
-	r = rtnl_link_get_kernel(s, 0, ifname, &l);
-	if (r < 0)
-		return err_set(e, link_errno(r), "the counters of %s: %s", ifname, nl_geterror(r));
-	*ret = (struct link_counters){
-		.from_worker_bytes = rtnl_link_get_stat(l, RTNL_LINK_RX_BYTES),
-		.from_worker_packets = rtnl_link_get_stat(l, RTNL_LINK_RX_PACKETS),
-		.to_worker_bytes = rtnl_link_get_stat(l, RTNL_LINK_TX_BYTES),
-		.to_worker_packets = rtnl_link_get_stat(l, RTNL_LINK_TX_PACKETS),
-	};
-	rtnl_link_put(l);
-	return 0;
 }

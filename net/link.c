@@ -329,10 +329,11 @@ int link_up(const struct link_config *c, struct link *ret, struct err *e)
 		r = make_bridge(s, c, e);
 	if (r == 0 && bridge)
 		r = enslave(s, c, e);
-	if (r == 0)
-		r = set_up(s, ifname, c->host_mac, e);
 	if (r == 0 && bridge)
 		r = set_up(s, c->tap, NULL, e);
+	/* last: a bridge that comes up without a live port drops what it sends until later */
+	if (r == 0)
+		r = set_up(s, ifname, c->host_mac, e);
 	if (r == 0)
 		r = add_address(s, c, ifname, e);
 	if (r == 0)

@@ -45,10 +45,4 @@ int link_open_tap(const char *name, struct err *e);
  */
 int link_shape(const char *ifname, uint64_t rate, struct err *e);
 
-/* Bytes and packets over the interface, from the worker's side; for polls. */
-struct link_counters {
-	uint64_t from_worker_bytes, from_worker_packets, to_worker_bytes, to_worker_packets;
-};
-int link_read_counters(const char *ifname, struct link_counters *ret, struct err *e);
-
 #endif

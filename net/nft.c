@@ -325,9 +325,10 @@ void nft_m_port(struct nft_rule *r, bool source, uint16_t port)
 
 void nft_m_addr4(struct nft_rule *r, bool source, uint32_t op, uint32_t addr_net, unsigned prefix)
 {
-	uint32_t mask = prefix ? htonl(UINT32_MAX << (32 - prefix)) : 0;
-	unsigned len = prefix % 8 || !prefix ? 4 : prefix / 8;
+	uint32_t mask = htonl((uint32_t)(UINT64_C(0xffffffff) << (32 - prefix)));
+	unsigned len = prefix % 8 ? 4 : prefix / 8;
 
+	assert(prefix >= 1 && prefix <= 32);
 	addr_net &= mask;
 	nft_x_payload(r, NFT_PAYLOAD_NETWORK_HEADER, source ? 12 : 16, len, NFT_R1);
 	if (prefix % 8) /* a prefix of whole bytes is compared as it is */

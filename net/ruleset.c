@@ -6,7 +6,7 @@
  * policy.
  *
  *   pre      before routing: the one place that decides. Packets that pass are marked.
- *     worker    source MAC, IPv6, DHCP, noise, source address, DNS, relay, refusal
+ *     worker    source MAC, DHCP, noise, source address, DNS, relay, refusal; IPv6 passes nothing
  *     relay     caps and walls, then tproxy to the relay's sockets on 127.0.0.1
  *     refuse    counted, logged, answered (RST, or unreachable)
  *     spoofed   counted; no answer
@@ -222,9 +222,7 @@ static void add_worker(struct nft_list *l, const struct ruleset_config *c)
 	add_sources(l, c);
 	add_dhcp(l);
 	add_noise(l, c); /* before the source address: much of it comes from 0.0.0.0 */
-	r = nft_add_rule(l, "worker", "no-ipv6");
-	nft_m_nfproto(r, NFPROTO_IPV6);
-	nft_x_verdict(r, NFT_GOTO, "refuse");
+	/* from here on every rule but the last is about IPv4 */
 	r = nft_add_rule(l, "worker", "own-address");
 	match_ip4(r, true, NFT_CMP_NEQ, c->worker, 32);
 	nft_x_verdict(r, NFT_GOTO, "spoofed-ip");
@@ -323,14 +321,18 @@ static void add_output(struct nft_list *l, const struct ruleset_config *c)
  *   0 hardware 2 protocol 4 lengths 6 operation 8 sender MAC 14 sender IP 18 target MAC 24 target
  * IP
  */
-static void match_arp(struct nft_rule *r, const struct ruleset_config *c, struct in_addr sender,
-		      struct in_addr target)
+static void match_arp(struct nft_rule *r, const struct ruleset_config *c, bool requests_only,
+		      struct in_addr sender, struct in_addr target)
 {
-	static const uint8_t ethernet_ipv4[] = {0, 1, 8, 0, 6, 4};
+	static const uint8_t ethernet_ipv4[] = {0, 1, 8, 0, 6, 4}, request[] = {0, 1};
 
 	nft_m_iface(r, NFT_META_IIFNAME, NFT_CMP_EQ, c->ifname);
 	nft_x_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 0, 6, NFT_R1);
 	nft_x_cmp(r, NFT_CMP_EQ, ethernet_ipv4, sizeof(ethernet_ipv4));
+	if (requests_only) {
+		nft_x_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 6, 2, NFT_R1);
+		nft_x_cmp(r, NFT_CMP_EQ, request, sizeof(request));
+	}
 	nft_x_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 8, 6, NFT_R1);
 	nft_x_cmp(r, NFT_CMP_EQ, c->worker_mac, 6);
 	nft_x_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 14, 4, NFT_R1);
@@ -341,7 +343,6 @@ static void match_arp(struct nft_rule *r, const struct ruleset_config *c, struct
 
 static void add_arp(struct nft_list *l, const struct ruleset_config *c)
 {
-	static const uint8_t request[] = {0, 1};
 	struct in_addr none = {INADDR_ANY};
 	struct nft_rule *r;
 
@@ -350,17 +351,15 @@ static void add_arp(struct nft_list *l, const struct ruleset_config *c)
 	nft_add_counter(l, RULESET_NOISE);
 	nft_add_base_chain(l, "arp-in", NF_ARP_IN, 0, NF_DROP);
 	r = nft_add_rule(l, "arp-in", "arp-for-host");
-	match_arp(r, c, c->worker, c->host);
-	nft_x_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 6, 2, NFT_R1);
-	nft_x_cmp(r, NFT_CMP_EQ, request, sizeof(request));
+	match_arp(r, c, true, c->worker, c->host);
 	nft_x_verdict(r, NF_ACCEPT, NULL);
 	/* a new address is asked for, then announced */
 	r = nft_add_rule(l, "arp-in", "noise-arp-probe");
-	match_arp(r, c, none, c->worker);
+	match_arp(r, c, false, none, c->worker);
 	count(r, RULESET_NOISE);
 	nft_x_verdict(r, NF_DROP, NULL);
 	r = nft_add_rule(l, "arp-in", "noise-arp-announce");
-	match_arp(r, c, c->worker, c->worker);
+	match_arp(r, c, false, c->worker, c->worker);
 	count(r, RULESET_NOISE);
 	nft_x_verdict(r, NF_DROP, NULL);
 	r = nft_add_rule(l, "arp-in", "count-arp");
