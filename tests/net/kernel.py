@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -135,8 +136,13 @@ def test_refusal_names_the_message():
 
 def test_tun_errors_say_what_to_do():
     """A forbidden /dev/net/tun, and none at all."""
-    r, out = inside("mount --bind /etc/shadow /dev/net/tun;"
-                    f" {TOOL} --socket 0 run </dev/null", "m")
+    closed = "/etc/shadow"  # another's, and closed to us
+    with tempfile.NamedTemporaryFile() as f:
+        if os.geteuid() == 0:
+            closed = f.name
+            os.chown(closed, 4242, 4242)
+        r, out = inside(f"mount --bind {closed} /dev/net/tun;"
+                        f" {TOOL} --socket 0 run </dev/null", "m")
     assert r == 1 and "/dev/net/tun: permission denied" in out and "chmod 0666" in out, out
     r, out = inside(f"mount -t tmpfs none /dev/net; {TOOL} --socket 0 run </dev/null", "m")
     assert r == 1 and "/dev/net/tun: is the kernel module tun there?" in out, out
