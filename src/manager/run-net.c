@@ -3,6 +3,7 @@
 #include "run-net.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/netfilter.h>
 #include <sys/socket.h>
 
@@ -24,6 +25,7 @@
 #define RELAY_UDP   1026
 #define LOG_GROUP   1
 #define LEASE_S	    86400
+#define POLL_MS	    250
 
 static const uint8_t host_mac[6] = {0x52, 0x54, 0x00, 0x68, 0x6f, 0x73};
 static const uint8_t worker_mac[6] = {0x52, 0x54, 0x00, 0x63, 0x74, 0x72};
@@ -36,6 +38,7 @@ struct run_net {
 	struct link link;
 	struct nft_conn *nft;
 	struct nflog *log;
+	struct loop_source *poll; /* of the kernel's quota */
 	struct net_synth *synth;
 	struct dial_client *dialer;
 	struct dns_server *dns;
@@ -189,6 +192,56 @@ static void on_packet(const struct attempt *what, void *user_data)
 	tell(n, &a);
 }
 
+/* What the kernel counts by itself; zero where it cannot be read. */
+struct kernel_counts {
+	uint64_t refused;     /* packets */
+	uint64_t used, limit; /* of the quota, bytes with headers */
+};
+
+static struct kernel_counts read_kernel(struct run_net *n)
+{
+	static const uint8_t families[] = {NFPROTO_INET, NFPROTO_ARP};
+	struct nft_reading readings[16];
+	struct kernel_counts k = {0};
+
+	for (size_t f = 0; f < ARRAY_SIZE(families); f++) {
+		int count = nft_read_objects(n->nft, families[f], RULESET_TABLE, readings,
+					     ARRAY_SIZE(readings), NULL);
+
+		for (int i = 0; i < count; i++) {
+			const struct nft_reading *r = &readings[i];
+
+			if (strcmp(r->name, RULESET_DENIED) == 0 ||
+			    strcmp(r->name, RULESET_SPOOF) == 0)
+				k.refused += r->packets;
+			if (strcmp(r->name, RULESET_TOTAL) == 0) {
+				k.used = r->bytes;
+				k.limit = r->limit;
+			}
+		}
+	}
+	return k;
+}
+
+/* The wall counts headers too: packets without payload reach it before the relay's own count. */
+static void on_poll(struct loop_source *s, void *user_data)
+{
+	struct run_net *n = user_data;
+	struct kernel_counts k = read_kernel(n);
+
+	if (!k.limit || k.used < k.limit)
+		return;
+	n->poll = loop_remove(n->poll);
+	n->cb.over(n->order->total, k.used, n->cb.user_data);
+}
+
+static int poll_quota(struct loop *l, struct run_net *n)
+{
+	int r = n->order->total ? loop_add_timer(l, on_poll, n, &n->poll) : 0;
+
+	return r < 0 || !n->poll ? r : loop_timer_set(n->poll, POLL_MS, POLL_MS);
+}
+
 /* Interfaces, addresses, and the kernel's rules, before anything is served. */
 static int make_link(struct run_net *n, struct err *e)
 {
@@ -304,6 +357,8 @@ static int serve(struct loop *l, struct run_net *n, int dialer_fd, struct err *e
 	relay.dialer = n->dialer;
 	if (r == 0)
 		r = relay_new(l, &relay, &n->relay, e);
+	if (r == 0)
+		r = poll_quota(l, n);
 	return r;
 }
 
@@ -357,7 +412,19 @@ struct denials *run_net_denials(struct run_net *n)
 
 void run_net_drain(struct run_net *n)
 {
+	struct denial a = {.protocol = "packets", .phase = net_phase_text(n->phase)};
+	uint64_t refused;
+
 	nflog_drain(n->log);
+	if (n->denials.n)
+		return;
+	/* the counters know of what the log had to drop */
+	refused = read_kernel(n).refused;
+	if (!refused)
+		return;
+	(void)snprintf(a.reason, sizeof(a.reason), "%" PRIu64 " packets that are not listed",
+		       refused);
+	tell(n, &a);
 }
 
 void run_net_bytes(const struct run_net *n, uint64_t *ret_up, uint64_t *ret_down)
@@ -394,6 +461,7 @@ struct run_net *run_net_free(struct run_net *n)
 {
 	if (!n)
 		return NULL;
+	n->poll = loop_remove(n->poll);
 	n->relay = relay_free(n->relay);
 	n->dhcp = dhcp_server_free(n->dhcp);
 	n->dns = dns_server_free(n->dns);
