@@ -29,12 +29,12 @@ class Breaks(case.Case):
         self.assertIn("SIGKILL", r.err)
 
     def test_reboot(self):
-        r = self.broken(SYSRQ.format("b"))
+        r = self.broken("reboot -f\nsleep 120")
         self.assertIn("before the end", self.log())
         self.assertNotIn("exit status", r.err)
 
     def test_power_off(self):
-        self.broken(SYSRQ.format("o"))
+        self.broken("poweroff -f\nsleep 120")
 
     def test_panic_shows_the_console(self):
         r = self.broken(SYSRQ.format("c"))
