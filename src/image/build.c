@@ -5,49 +5,32 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/io.h"
-#include "base/num.h"
 #include "base/sha256.h"
+#include "debian.h"
+#include "ext4.h"
 #include "initramfs.h"
 #include "manifest.h"
 #include "sandbox.h"
 #include "tree.h"
 
-#define BLOCK	    4096ULL
-#define INODE_SIZE  256ULL
-#define KERNEL_MAX  (256 * MIB)
-#define PACKAGE_MAX 4096
-
-/*
- * cryptomgr.notests: the kernel's self-tests of its ciphers are a tenth of a boot under emulation.
- * mitigations=off: the guest is one tenant, what it runs is root in it anyway.
- */
-#define CMDLINE "quiet panic=-1 cryptomgr.notests mitigations=off"
-
-/* Debian's and QEMU's names, what the kernel needs to be told, and its package. */
-static const struct arch {
-	const char *debian, *qemu, *cmdline, *kernel;
-} arches[] = {
-	{"amd64", "x86_64", "console=ttyS0 reboot=t " CMDLINE, "linux-image-cloud-amd64"},
-	{"arm64", "aarch64", "console=ttyAMA0 " CMDLINE, "linux-image-cloud-arm64"},
-};
+#define BLOCK	   4096ULL
+#define KERNEL_MAX (256 * MIB)
 
 /* All that one build owns. */
 struct job {
 	const struct image_build *b;
-	const struct arch *arch;
+	const struct debian_arch *arch;
 	char dir[PATH_MAX], image[PATH_MAX]; /* the output's folder, and its absolute name */
 	char manifest[PATH_MAX], lock[PATH_MAX], image_tmp[PATH_MAX], manifest_tmp[PATH_MAX];
 	char tree[PATH_MAX];
 	int lock_fd, tree_fd, out_fd;
 	struct sandbox *sandbox;
 	struct manifest *m;
-	uint64_t blocks, inodes; /* that the tree takes */
 	struct buf initrd, kernel;
 };
 
@@ -67,84 +50,6 @@ static void progress(const struct job *j, const char *what)
 {
 	if (j->b->progress)
 		j->b->progress(what, j->b->user_data);
-}
-
-static bool word_ok(const char *s, const char *more)
-{
-	for (; *s; s++) {
-		bool plain = (*s >= 'a' && *s <= 'z') || (*s >= '0' && *s <= '9') || *s == '-';
-
-		if (!plain && !strchr(more, *s))
-			return false;
-	}
-	return true;
-}
-
-static int check_request(struct job *j, struct err *e)
-{
-	const struct image_build *b = j->b;
-
-	for (size_t i = 0; i < ARRAY_SIZE(arches); i++) {
-		if (strcmp(arches[i].debian, b->arch) == 0)
-			j->arch = &arches[i];
-	}
-	if (!j->arch)
-		return err_set(e, -EINVAL, "%s: images can be made for amd64 and arm64", b->arch);
-	if (!*b->suite || *b->suite == '-' || !word_ok(b->suite, ""))
-		return err_set(e, -EINVAL, "%s: not a name of a Debian suite", b->suite);
-	if (*b->include == '-' || !word_ok(b->include, "+.,:") || strlen(b->include) > PACKAGE_MAX)
-		return err_set(e, -EINVAL, "%s: not a comma-separated list of packages",
-			       b->include);
-	if (b->mirror && !strstr(b->mirror, "://"))
-		return err_set(e, -EINVAL, "%s: not the URL of a Debian mirror", b->mirror);
-	if (b->size < 64 * MIB || b->size > 1024 * GIB)
-		return err_set(e, -EINVAL, "the size must be between 64M and 1T");
-	return 0;
-}
-
-static bool in_path(const char *program)
-{
-	static const char fallback[] = "/usr/sbin:/usr/bin:/sbin:/bin";
-	const char *p = getenv("PATH");
-	char file[PATH_MAX];
-
-	for (p = p ? p : fallback; *p; p += strspn(p, ":")) {
-		size_t n = strcspn(p, ":");
-
-		(void)snprintf(file, sizeof(file), "%.*s/%s", (int)n, p, program);
-		if (access(file, X_OK) == 0)
-			return true;
-		p += n;
-	}
-	return false;
-}
-
-static int check_tools(const struct job *j, struct err *e)
-{
-	static const char *const tools[][2] = {{"mmdebstrap", "mmdebstrap"},
-					       {"mke2fs", "e2fsprogs"},
-					       {"unshare", "util-linux"}};
-	const char *native = sizeof(void *) == 8 ? "amd64" : "";
-	char path[PATH_MAX];
-
-#ifdef __aarch64__
-	native = "arm64";
-#endif
-	for (size_t i = 0; i < ARRAY_SIZE(tools); i++) {
-		if (!in_path(tools[i][0]))
-			return err_set(e, -ENOENT,
-				       "%s is not installed, and images are made with it; apt "
-				       "install %s",
-				       tools[i][0], tools[i][1]);
-	}
-	(void)snprintf(path, sizeof(path), "/proc/sys/fs/binfmt_misc/qemu-%s", j->arch->qemu);
-	if (strcmp(native, j->arch->debian) != 0 && access(path, F_OK) < 0)
-		return err_set(
-			e, -ENOENT,
-			"programs for %s cannot run here, and an image's packages are set up "
-			"by running them; apt install qemu-user-static binfmt-support",
-			j->arch->debian);
-	return 0;
 }
 
 /* The output's folder must be there; its absolute name is what the others are made of. */
@@ -210,8 +115,8 @@ static int begin(struct job *j, struct err *e)
 	const char *const unlink_list[] = {j->image_tmp, j->manifest_tmp, j->lock, NULL};
 	int r;
 
-	if ((r = check_request(j, e)) < 0 || (r = check_tools(j, e)) < 0 ||
-	    (r = set_names(j, e)) < 0 || (r = take_lock(j, e)) < 0 ||
+	if ((r = debian_check(j->b, &j->arch, e)) < 0 || (r = set_names(j, e)) < 0 ||
+	    (r = take_lock(j, e)) < 0 ||
 	    (r = sandbox_new(unlink_list, j->lock_fd, j->b->log_fd, &j->sandbox, e)) < 0)
 		return r;
 	if ((size_t)snprintf(j->tree, sizeof(j->tree), "%s/tree", sandbox_path(j->sandbox)) >=
@@ -227,59 +132,14 @@ static int begin(struct job *j, struct err *e)
 	return j->m->arch && j->m->suite && j->m->cmdline && j->m->root_fs ? 0 : err_oom(e);
 }
 
-/*
- * Of the kernel only the files are wanted, not the packages that would make an initramfs for it on
- * each change. The package to take is what the metapackage $KERNEL depends on; the latter need not
- * be fetched, and in an old suite may be gone. --keep-directory-symlink: /lib is a link to usr/lib.
- */
-static const char kernel_hook[] =
-	"cd \"$1/var/cache/apt/archives\" && "
-	"set -- \"$1\" $(chroot \"$1\" apt-cache depends $KERNEL | sed -n 's/^ *Depends: //p') && "
-	"{ [ -n \"$2\" ] || { echo \"E: no package $KERNEL in this suite\" >&2; exit 1; }; } && "
-	"chroot \"$1\" sh -c 'cd /var/cache/apt/archives && "
-	"exec apt-get -o APT::Sandbox::User=root download \"$@\"' sh \"$2\" && "
-	"dpkg-deb --fsys-tarfile \"$2\"_*.deb | "
-	"tar -C \"$1\" -x --keep-directory-symlink --exclude=./usr/share && "
-	"rm \"$2\"_*.deb && "
-	"chroot \"$1\" busybox depmod \"${2#linux-image-}\"";
-
-/* mmdebstrap puts the packages' files into the tree and sets them up. */
 static int install(struct job *j, struct err *e)
 {
-	const struct image_build *b = j->b;
-	char include[PACKAGE_MAX + 256], arch[32], tmpdir[PATH_MAX], kernel[64], hook[1024];
 	char what[128];
-	const char *argv[] = {"env",
-			      tmpdir,
-			      kernel,
-			      "mmdebstrap",
-			      "--mode=root",
-			      "--format=directory",
-			      "--variant=apt",
-			      arch,
-			      include,
-			      hook,
-			      "--dpkgopt=force-unsafe-io",
-			      "--dpkgopt=path-exclude=/usr/share/man/*",
-			      "--dpkgopt=path-exclude=/usr/share/info/*",
-			      "--dpkgopt=path-exclude=/usr/share/locale/*",
-			      "--dpkgopt=path-exclude=/usr/share/doc/*",
-			      "--dpkgopt=path-include=/usr/share/doc/*/copyright",
-			      b->suite,
-			      j->tree,
-			      b->mirror,
-			      NULL};
 	int r;
 
-	(void)snprintf(arch, sizeof(arch), "--architectures=%s", b->arch);
-	(void)snprintf(include, sizeof(include), "--include=busybox-static,tar%s%s",
-		       *b->include ? "," : "", b->include);
-	(void)snprintf(kernel, sizeof(kernel), "KERNEL=%s", j->arch->kernel);
-	(void)snprintf(hook, sizeof(hook), "--customize-hook=%s", kernel_hook);
-	(void)snprintf(tmpdir, sizeof(tmpdir), "TMPDIR=%s", sandbox_path(j->sandbox));
-	(void)snprintf(what, sizeof(what), "installing %s (%s)", b->suite, b->arch);
+	(void)snprintf(what, sizeof(what), "installing %s (%s)", j->b->suite, j->b->arch);
 	progress(j, what);
-	r = sandbox_run(j->sandbox, argv, -1, NULL, 0, e);
+	r = debian_install(j->b, j->arch, j->sandbox, j->tree, e);
 	if (r < 0)
 		return r;
 	j->tree_fd = open(j->tree, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -324,77 +184,16 @@ static int fill_tree(struct job *j, struct err *e)
 	return r < 0 ? r : tree_packages(j->tree_fd, j->m, e);
 }
 
-/* Blocks and inodes of the tree, in two lines. */
-static int measure(struct job *j, struct err *e)
-{
-	const char *const argv[] = {"sh", "-c",
-				    "du -s -B 4096 -- \"$0\" | cut -f 1; du -s --inodes -- \"$0\" "
-				    "| cut -f 1",
-				    j->tree, NULL};
-	_cleanup_buf_ struct buf out = {0};
-	char *second;
-	int r = sandbox_run(j->sandbox, argv, -1, &out, 4096, e);
-
-	if (r < 0)
-		return r;
-	second = out.data ? strchr(out.data, '\n') : NULL;
-	if (!second)
-		return err_set(e, -EIO, "du: cannot measure the tree");
-	*second++ = '\0';
-	second[strcspn(second, "\n")] = '\0';
-	if (parse_u64(out.data, &j->blocks) < 0 || parse_u64(second, &j->inodes) < 0)
-		return err_set(e, -EIO, "du: cannot measure the tree");
-	return 0;
-}
-
-static int mke2fs(struct job *j, uint64_t blocks, uint64_t inodes, struct err *e)
-{
-	char n_blocks[24], n_inodes[24];
-	/* no journal: the worker mounts it read-only */
-	const char *const argv[] = {"mke2fs",
-				    "-q",
-				    "-F",
-				    "-t",
-				    "ext4",
-				    "-b",
-				    "4096",
-				    "-I",
-				    "256",
-				    "-O",
-				    "^has_journal,^resize_inode,^metadata_csum",
-				    "-m",
-				    "0",
-				    "-E",
-				    "root_owner=0:0,nodiscard",
-				    "-L",
-				    "contractor",
-				    "-N",
-				    n_inodes,
-				    "-d",
-				    j->tree,
-				    "/proc/self/fd/3",
-				    n_blocks,
-				    NULL};
-
-	(void)snprintf(n_blocks, sizeof(n_blocks), "%llu", (unsigned long long)blocks);
-	(void)snprintf(n_inodes, sizeof(n_inodes), "%llu", (unsigned long long)inodes);
-	if (ftruncate(j->out_fd, 0) < 0 || ftruncate(j->out_fd, (off_t)(blocks * BLOCK)) < 0)
-		return err_errno(e, -errno, "%s: cannot make a file of that size", j->dir);
-	return sandbox_run(j->sandbox, argv, j->out_fd, NULL, 0, e);
-}
-
-/* Finds a size that is large enough: what du counts is near what ext4 takes, but not the same. */
 static int make_fs(struct job *j, struct err *e)
 {
-	uint64_t inodes, blocks, max = j->b->size / BLOCK;
-	int r;
+	struct ext4_request q = {
+		.sandbox = j->sandbox,
+		.tree = j->tree,
+		.dir = j->dir,
+		.max_size = j->b->size,
+	};
 
 	progress(j, "making the root file system");
-	r = measure(j, e);
-	if (r < 0)
-		return r;
-	inodes = j->inodes + j->inodes / 64 + 64;
-	blocks = j->blocks + j->blocks / 50 + inodes * INODE_SIZE / BLOCK + 2048;
 	j->out_fd = open(j->dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
 	if (j->out_fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
 		(void)unlink(j->image_tmp);
@@ -402,21 +201,8 @@ static int make_fs(struct job *j, struct err *e)
 	}
 	if (j->out_fd < 0)
 		return err_errno(e, -errno, "%s: cannot write the image", j->dir);
-	if (j->blocks > max)
-		return err_set(e, -ENOSPC,
-			       "the packages take %llu MiB, the image may have %llu MiB; give "
-			       "--size a larger value",
-			       (unsigned long long)(j->blocks * BLOCK / MIB),
-			       (unsigned long long)(j->b->size / MIB));
-	do {
-		blocks = MIN(blocks, max);
-		r = mke2fs(j, blocks, inodes, e);
-		if (r != -ECHILD || blocks == max)
-			break;
-		blocks += blocks / 8;
-	} while (true);
-	j->m->root = (struct manifest_part){.offset = 0, .size = blocks * BLOCK};
-	return r;
+	q.fd = j->out_fd;
+	return ext4_make(&q, &j->m->root.size, e);
 }
 
 static int append(struct job *j, const struct buf *data, uint64_t *end, struct manifest_part *part,

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "base/child.h"
 #include "base/io.h"
@@ -23,6 +24,7 @@ struct sandbox {
 	int done;   /* and closes this one when it is through */
 	int log_fd;
 	bool as_root;
+	char *path_variable; /* an ordinary user's may lack the folders of mke2fs and chroot */
 };
 
 /*
@@ -87,6 +89,8 @@ static size_t put_unshare(const struct sandbox *s, const char **argv, bool with_
 {
 	size_t n = 0;
 
+	argv[n++] = "env";
+	argv[n++] = s->path_variable;
 	argv[n++] = "unshare";
 	if (!s->as_root) {
 		argv[n++] = "--user";
@@ -152,6 +156,11 @@ int sandbox_new(const char *const *unlink, int lock_fd, int log_fd, struct sandb
 	s->keeper = s->done = -1;
 	s->log_fd = log_fd;
 	s->as_root = geteuid() == 0;
+	if (asprintf(&s->path_variable, "PATH=%s:/usr/sbin:/usr/bin:/sbin:/bin",
+		     getenv("PATH") ? getenv("PATH") : "") < 0) {
+		s->path_variable = NULL;
+		return err_oom(e);
+	}
 	if (!s->as_root && (r = check_ranges(e)) < 0)
 		return r;
 	if ((r = make_name(s, e)) < 0 || (r = start_keeper(s, unlink, lock_fd, e)) < 0)
@@ -201,7 +210,7 @@ int sandbox_run(struct sandbox *s, const char *const *argv, int fd, struct buf *
 	_cleanup_close_ int rd = -1, wr = -1;
 	struct child_fd fds[3];
 	struct child_spec spec = {
-		.path = "unshare",
+		.path = "env",
 		.argv = full,
 		.fds = fds,
 		.n_fds = 2,
@@ -245,6 +254,13 @@ int sandbox_run(struct sandbox *s, const char *const *argv, int fd, struct buf *
 	return 0;
 }
 
+uint64_t sandbox_space(const char *path)
+{
+	struct statvfs fs;
+
+	return statvfs(path, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : UINT64_MAX;
+}
+
 struct sandbox *sandbox_free(struct sandbox *s)
 {
 	char c;
@@ -256,6 +272,7 @@ struct sandbox *sandbox_free(struct sandbox *s)
 	if (s->done >= 0)
 		(void)io_read_full(s->done, &c, 1);
 	fd_close(&s->done);
+	free(s->path_variable);
 	free(s);
 	return NULL;
 }

@@ -3,6 +3,8 @@
 #ifndef CONTRACTOR_IMAGE_SANDBOX_H
 #define CONTRACTOR_IMAGE_SANDBOX_H
 
+#include <stdint.h>
+
 #include "base/buf.h"
 #include "base/err.h"
 
@@ -28,6 +30,9 @@ const char *sandbox_path(const struct sandbox *s);
  */
 int sandbox_run(struct sandbox *s, const char *const *argv, int fd, struct buf *out, size_t max,
 		struct err *e);
+
+/* What the file system at `path` has free for its user; UINT64_MAX if it does not say. */
+uint64_t sandbox_space(const char *path);
 
 /* Lets the keeper remove everything, and waits for it. Accepts NULL; returns NULL. */
 struct sandbox *sandbox_free(struct sandbox *s);
