@@ -279,7 +279,9 @@ int jail_enter(void *jail, struct err *e)
 		r = change_root(e);
 	if (r == 0 && sethostname("worker", 6) < 0)
 		r = err_set(e, -errno, "cannot set its host name");
-	if (r == 0 && s->nice && setpriority(PRIO_PROCESS, 0, s->nice) < 0)
+	/* never up again: the user may have started all of it with a lower one */
+	if (r == 0 && getpriority(PRIO_PROCESS, 0) < s->nice &&
+	    setpriority(PRIO_PROCESS, 0, s->nice) < 0)
 		r = err_set(e, -errno, "cannot set its priority");
 	if (r < 0)
 		return r;
