@@ -75,7 +75,7 @@ static int mke2fs(const struct ext4_request *q, uint64_t blocks, uint64_t inodes
 /* Finds a size that is large enough: what du counts is near what ext4 takes, but not the same. */
 int ext4_make(const struct ext4_request *q, uint64_t *ret_size, struct err *e)
 {
-	uint64_t used, inodes, blocks, max = q->max_size / BLOCK;
+	uint64_t used = 0, inodes = 0, blocks, max = q->max_size / BLOCK;
 	int r;
 
 	r = measure(q->sandbox, q->tree, &used, &inodes, e);

@@ -27,7 +27,7 @@ struct run_net_callbacks {
  * Sets everything up in the present network namespace, which must be empty and ours, and serves in
  * the loop. The order and `dialer_fd` are borrowed while it lives. 0 or a negative errno.
  */
-int run_net_new(struct loop *l, const struct order_network *n, int dialer_fd,
+int run_net_new(struct loop *l, const struct order_network *order, int dialer_fd,
 		const struct run_net_callbacks *cb, struct run_net **ret, struct err *e);
 
 /* The tap for QEMU, owned by the net. */

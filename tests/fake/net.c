@@ -35,7 +35,7 @@ static void resolve(const char *name, struct resolver_answer *ret, void *user_da
 static int tcp_destination(int fd, struct sockaddr_storage *ret, void *data)
 {
 	struct fake_net *f = data;
-	struct sockaddr_in in;
+	struct sockaddr_in in = {0};
 	socklen_t len = sizeof(in);
 	unsigned n;
 

@@ -23,6 +23,7 @@
 
 struct tool {
 	struct ruleset_config c;
+	char ifname[IFNAMSIZ]; /* what c.ifname points to */
 	struct net_rule rules[NET_RULES_MAX];
 	const char *without, *open_policy;
 	int socket;
@@ -228,7 +229,7 @@ static int send_fd(int socket, int fd)
 	return sendmsg(socket, &mh, 0) < 0 ? -errno : 0;
 }
 
-static int bring_up(struct tool *t, int *ret_tap, char ifname[IFNAMSIZ], struct err *e)
+static int bring_up(struct tool *t, int *ret_tap, struct err *e)
 {
 	struct link_config lc = {.tap = "tap0",
 				 .bridge = "br0",
@@ -248,8 +249,8 @@ static int bring_up(struct tool *t, int *ret_tap, char ifname[IFNAMSIZ], struct 
 	if (r < 0)
 		return r;
 	*ret_tap = link.tap_fd;
-	memcpy(ifname, link.ifname, IFNAMSIZ);
-	t->c.ifname = ifname;
+	memcpy(t->ifname, link.ifname, IFNAMSIZ);
+	t->c.ifname = t->ifname;
 	return send_fd(t->socket, link.tap_fd);
 }
 
@@ -261,8 +262,7 @@ static int run(struct tool *t, struct err *e)
 	_cleanup_(nft_close_p) struct nft_conn *conn = NULL;
 	_cleanup_close_ int tap = -1;
 	struct loop_source *in;
-	char ifname[IFNAMSIZ];
-	int r = bring_up(t, &tap, ifname, e);
+	int r = bring_up(t, &tap, e);
 
 	if (r < 0 || (r = loop_new(&l)) < 0 || (r = encode(t, &b, false, e)) < 0)
 		return r;
