@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* qmp: the line decoder, and the client against a server that behaves and one that does not. */
+/* qmp: the client against a server that behaves and one that does not. */
 #include "unit.h"
 
 #include <errno.h>
@@ -8,7 +8,7 @@
 
 #include "base/io.h"
 #include "fake/qmp.h"
-#include "qmp/message.h"
+#include "qmp/commands.h"
 #include "qmp/qmp.h"
 
 /* What the client told the test. */
@@ -117,86 +117,6 @@ static void until(struct bench *b, const int *counter, int value)
 		ck_assert_int_eq(loop_step(b->l, 1), 0);
 	ck_assert_int_eq(*counter, value);
 }
-
-static int decode(const char *text)
-{
-	struct qmp_message m = {0};
-	int r = qmp_decode(text, strlen(text), &m, NULL);
-
-	qmp_message_done(&m);
-	return r;
-}
-
-START_TEST(decoder)
-{
-	static const char text[] =
-		"{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"no\"}, "
-		"\"id\": 12, \"more\": [1]}\r";
-	struct qmp_message m;
-
-	ck_assert_int_eq(qmp_decode(text, sizeof(text) - 1, &m, NULL), 0);
-	ck_assert_int_eq(m.kind, QMP_ERROR);
-	ck_assert(m.has_id);
-	ck_assert_uint_eq(m.id, 12);
-	ck_assert_int_eq(qmp_class_code(m.class), -ENOSYS);
-	ck_assert_str_eq(m.desc, "no");
-	qmp_message_done(&m);
-	ck_assert_int_eq(qmp_class_code("DeviceNotActive"), -ENODEV);
-	ck_assert_int_eq(qmp_class_code("GenericError"), -EIO);
-	ck_assert_int_eq(decode("{\"event\": \"STOP\"}"), 0);
-	ck_assert_int_eq(decode("{\"return\": null, \"id\": 1}"), 0);
-	ck_assert_int_eq(decode("{\"error\": {}}"), 0);
-}
-END_TEST
-
-START_TEST(decoder_refuses)
-{
-	static const char *const bad[] = {
-		"",
-		"hello",
-		"{",
-		"[]",
-		"1",
-		"{}",
-		"{\"return\": {}, \"event\": \"STOP\"}",
-		"{\"return\": {}, \"error\": {}}",
-		"{\"event\": 5}",
-		"{\"error\": \"text\"}",
-		"{\"QMP\": 1}",
-		"{\"return\": {}} {\"return\": {}}",
-		"{\"Return\": {}}",
-	};
-	struct buf b = {0};
-
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		ck_assert_msg(decode(bad[i]) == -EBADMSG, "%s", bad[i]);
-	/* depth: the parser's own limit holds long before the stack does */
-	for (int i = 0; i < 900000; i++)
-		ck_assert_int_eq(buf_putc(&b, '['), 0);
-	ck_assert_int_eq(decode(buf_str(&b)), -EBADMSG);
-	buf_done(&b);
-	/* breadth: two bytes a value */
-	ck_assert_int_eq(buf_puts(&b, "{\"return\":[0"), 0);
-	for (int i = 0; i < QMP_VALUES_MAX; i++)
-		ck_assert_int_eq(buf_puts(&b, ",0"), 0);
-	ck_assert_int_eq(buf_puts(&b, "]}"), 0);
-	ck_assert_int_eq(decode(buf_str(&b)), -E2BIG);
-	buf_done(&b);
-}
-END_TEST
-
-START_TEST(lines)
-{
-	size_t scanned = 0;
-
-	ck_assert_int_eq(qmp_line("ab", 2, &scanned), -EAGAIN);
-	ck_assert_uint_eq(scanned, 2);
-	ck_assert_int_eq(qmp_line("abc\nd", 5, &scanned), 3);
-	ck_assert_uint_eq(scanned, 0);
-	ck_assert_int_eq(qmp_line("\n", 1, &scanned), 0);
-	ck_assert_int_eq(qmp_line("", 0, &scanned), -EAGAIN);
-}
-END_TEST
 
 START_TEST(talks)
 {
@@ -541,14 +461,54 @@ START_TEST(freed_inside)
 }
 END_TEST
 
+#define NODE(name, rd, wr, high)                                                      \
+	"{\"node-name\":\"" name "\",\"stats\":{\"rd_bytes\":" rd ",\"wr_bytes\":" wr \
+	",\"wr_highest_offset\":" high "}}"
+
+static void on_stats(int code, const struct qmp_blockstats *stats, const struct err *e,
+		     void *user_data)
+{
+	struct heard *h = user_data;
+
+	h->replies++;
+	h->code = code;
+	h->value = stats ? stats->nodes[0].rd_bytes : 0;
+	ck_assert((code == 0) == (stats != NULL));
+	(void)snprintf(h->text, sizeof(h->text), "%s", e->text);
+}
+
+START_TEST(typed)
+{
+	struct bench b;
+
+	start(&b);
+	ck_assert_int_eq(qmp_query_blockstats(b.h.q, 1000, on_stats, &b.h), 0);
+	hear(&b, "{\"execute\":\"query-blockstats\",\"id\":2}");
+	say(&b, "{\"return\": [" NODE("root", "77", "0", "0") "], \"id\": 2}\n");
+	ck_assert_int_eq(b.h.code, 0);
+	ck_assert_uint_eq(b.h.value, 77);
+	ck_assert_int_eq(qmp_query_blockstats(b.h.q, 1000, on_stats, &b.h), 0);
+	hear(&b, "{\"execute\":\"query-blockstats\",\"id\":3}");
+	say(&b, "{\"return\": {}, \"id\": 3}\n");
+	ck_assert_int_eq(b.h.code, -EBADMSG);
+	ck_assert_str_eq(b.h.text, "query-blockstats: the answer is not a list");
+	ck_assert_int_eq(qmp_query_blockstats(b.h.q, 20, on_stats, &b.h), 0);
+	until(&b, &b.h.replies, 3);
+	ck_assert_int_eq(b.h.code, -ETIMEDOUT);
+	ck_assert_int_eq(qmp_quit(b.h.q, 1000, NULL, NULL), 0);
+	fd_close(&b.f.fd);
+	until(&b, &b.h.closed, 1);
+	ck_assert_int_eq(qmp_query_blockstats(b.h.q, 1000, on_stats, &b.h), -ECONNRESET);
+	ck_assert_int_eq(b.h.replies, 3);
+	finish(&b);
+}
+END_TEST
+
 Suite *unit_suite(void)
 {
 	Suite *s = suite_create("qmp");
 	TCase *tc = unit_case(s, "qmp");
 
-	tcase_add_test(tc, decoder);
-	tcase_add_test(tc, decoder_refuses);
-	tcase_add_test(tc, lines);
 	tcase_add_test(tc, talks);
 	tcase_add_test(tc, errors);
 	tcase_add_test(tc, wrong_ids);
@@ -561,5 +521,6 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, descriptor);
 	tcase_add_test(tc, full_socket);
 	tcase_add_test(tc, freed_inside);
+	tcase_add_test(tc, typed);
 	return s;
 }
