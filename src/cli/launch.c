@@ -154,7 +154,7 @@ int launch_try(int (*inside)(struct err *e), struct err *e)
 	static const char *const argv[] = {"true", NULL};
 	struct trial trial = {.inside = inside};
 	const struct child_spec spec = {
-		.path = "true",
+		.path = "/usr/bin/true", /* PATH may name folders that the home does not show */
 		.argv = argv,
 		.clone_flags = JAIL_CLONE,
 		.no_new_privs = 1,

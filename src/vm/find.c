@@ -44,7 +44,7 @@ int vm_find_qemu(const char *arch, char out[PATH_MAX], struct err *e)
 		p += n + (p[n] == ':');
 	}
 	return err_set(e, -ENOENT,
-		       "qemu-system-%s is not in PATH; install the package %s, or set "
+		       "qemu-system-%s is not in PATH; apt install %s, or set "
 		       "CONTRACTOR_QEMU to the program",
 		       arch, package_of(arch));
 }
