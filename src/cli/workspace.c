@@ -2,6 +2,7 @@
 /* The workspace: one build at a time, and a swap that is whole before and after. */
 #include "workspace.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -111,6 +112,7 @@ static int open_state(struct workspace *w, const char *state_dir, struct err *e)
 	_cleanup_free_ char *lock = NULL;
 	int r;
 
+	assert(w->path); /* resolve() has set it */
 	sha256_hex_of(w->path, strlen(w->path), key);
 	if (asprintf(&w->state, "%s/workspaces/%.32s", state_dir, key) < 0) {
 		w->state = NULL;

@@ -11,14 +11,14 @@ static bool same(const struct denial *a, const struct denial *b)
 {
 	return a->port == b->port && strcmp(a->protocol, b->protocol) == 0 &&
 	       strcmp(a->host, b->host) == 0 && strcmp(a->address, b->address) == 0 &&
-	       strcmp(a->phase, b->phase) == 0;
+	       a->phase == b->phase;
 }
 
 int denials_add(struct denials *t, const struct denial *a)
 {
 	static const struct denial others = {
 		.protocol = "others",
-		.phase = "build",
+		.phase = NET_PHASE_BUILD,
 		.reason = "further attempts, more than are listed one by one",
 	};
 

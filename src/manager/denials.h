@@ -7,15 +7,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net/rule.h"
+
 #define DENIALS_MAX 256 /* distinct ones; all that come after share one entry, the last */
 
 /* Texts are printable, at most as long as their arrays. Entries with equal keys are one attempt. */
 struct denial {
-	char protocol[16]; /* key: dns, tcp, udp, icmp, ... */
-	char host[256];	   /* key: the name, "" where there was none */
-	char address[64];  /* key */
-	uint64_t port;	   /* key; 0: none */
-	const char *phase; /* key: prepare or build */
+	char protocol[16];    /* key: dns, tcp, udp, icmp, ... */
+	char host[256];	      /* key: the name, "" where there was none */
+	char address[64];     /* key */
+	uint64_t port;	      /* key; 0: none */
+	enum net_phase phase; /* key */
 	char reason[512];
 	char remedy[512];
 	uint64_t count;

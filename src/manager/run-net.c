@@ -66,7 +66,7 @@ static void on_dns(const struct dns_event *ev, void *user_data)
 {
 	struct run_net *n = user_data;
 	struct net_query q = {.phase = n->phase, .name = ev->name, .any_service = true};
-	struct denial a = {.protocol = "dns", .phase = net_phase_text(n->phase)};
+	struct denial a = {.protocol = "dns", .phase = n->phase};
 	char text[NET_TEXT_MAX];
 
 	if (ev->noise || (ev->decision.reason == NET_ALLOWED && !ev->full))
@@ -87,7 +87,7 @@ static void on_relay(const struct relay_event *ev, void *user_data)
 {
 	struct run_net *n = user_data;
 	struct net_query q;
-	struct denial a = {.phase = net_phase_text(ev->phase)};
+	struct denial a = {.phase = ev->phase};
 	char text[NET_TEXT_MAX], addr[NET_ADDR_TEXT_MAX] = "";
 	uint64_t up, down;
 
@@ -159,7 +159,7 @@ static const char *packet_reason(const struct run_net *n, const struct attempt *
 static void on_packet(const struct attempt *what, void *user_data)
 {
 	struct run_net *n = user_data;
-	struct denial a = {.phase = net_phase_text(n->phase), .port = what->port};
+	struct denial a = {.phase = n->phase, .port = what->port};
 	char packet[ATTEMPT_TEXT_MAX], text[NET_TEXT_MAX], addr[NET_ADDR_TEXT_MAX];
 	const char *why;
 
@@ -412,7 +412,7 @@ struct denials *run_net_denials(struct run_net *n)
 
 void run_net_drain(struct run_net *n)
 {
-	struct denial a = {.protocol = "packets", .phase = net_phase_text(n->phase)};
+	struct denial a = {.protocol = "packets", .phase = n->phase};
 	uint64_t refused;
 
 	nflog_drain(n->log);

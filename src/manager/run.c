@@ -62,7 +62,7 @@ static void say_denial(struct run *r, size_t id, const struct denial *d)
 		(void)cJSON_AddStringToObject(j, "host", d->host);
 		(void)cJSON_AddStringToObject(j, "address", d->address);
 		(void)json_add_u64(j, "port", d->port);
-		(void)cJSON_AddStringToObject(j, "phase", d->phase);
+		(void)cJSON_AddStringToObject(j, "phase", net_phase_text(d->phase));
 		(void)cJSON_AddStringToObject(j, "reason", d->reason);
 		(void)cJSON_AddStringToObject(j, "remedy", d->remedy);
 		(void)json_add_u64(j, "count", d->count);
