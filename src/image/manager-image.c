@@ -312,7 +312,10 @@ static int name_image(struct making *m, struct err *e)
 		m->out.path = strdup(m->s->output);
 	else if (asprintf(&m->out.path, "%s/%s%.16s.img", m->s->cache_dir, prefix, m->out.key) < 0)
 		m->out.path = NULL;
-	return m->out.path ? 0 : err_oom(e);
+	if (m->out.path)
+		return 0;
+	(void)err_oom(e);
+	return -ENOMEM;
 }
 
 static int make_or_find(struct making *m, int *ret_fd, struct err *e)

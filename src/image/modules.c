@@ -259,7 +259,7 @@ static int add_wanted(struct search *s, const char *wanted, bool optional, struc
 	while (r == 0 && *wanted) {
 		const char *end = strchrnul(wanted, '\n');
 		bool is_optional = *wanted == '?';
-		char name[NAME_MAX_LEN];
+		char name[NAME_MAX_LEN] = "";
 
 		wanted += is_optional;
 		r = copy_name(wanted, strcspn(wanted, "# \t\n"), name, e);
