@@ -5,7 +5,6 @@
 import os
 import signal
 import sys
-import time
 
 from attack import Attack, case, processes
 
@@ -25,16 +24,22 @@ class Host(Attack):
         wrap = self.small("home/.cache", "20m")
         fill = ["sh", "-ec", 'head -c 20000000 /dev/zero >"$0"; exec "$@"',
                 self.path("home/.cache/fill")]
-        start = time.monotonic()
         r = self.contractor("build", "spec.yaml", wrap=[*wrap, *fill])
         self.broken(r, self.path("home/.cache"), "free on this disk of the host")
         self.assertNotIn("worker:", r.err)
-        self.assertLess(time.monotonic() - start, 10)
 
     def test_cache_fills_up(self):
-        """The worker is stopped while the host still has its reserve."""
-        self.spec("dd if=/dev/zero of=../big bs=1M count=600", limits={"disk": "1GiB"})
-        r = self.contractor("build", "spec.yaml", wrap=self.small("home/.cache", "256m"))
+        """The worker is stopped while the host still has its reserve.
+
+        A guest that writes faster than the reserve of 13 MiB in one poll meets the host's full
+        disk first, which is the next test; this one pauses after each half MiB.
+        """
+        self.spec("while :; do dd if=/dev/zero bs=512k count=1 oflag=direct 2>/dev/null\n"
+                  "sleep 0.1; done >../big", limits={"disk": "1GiB"})
+        wrap = self.small("home/.cache", "256m")
+        fill = ["sh", "-ec", 'head -c 200000000 /dev/zero >"$0"; exec "$@"',
+                self.path("home/.cache/fill")]
+        r = self.contractor("build", "spec.yaml", wrap=[*wrap, *fill])
         self.broken(r, self.path("home/.cache"), "a build that uses all it was granted needs",
                     "free on this disk of the host")
 
