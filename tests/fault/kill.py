@@ -24,23 +24,29 @@ GONE_SECONDS = 10
 NAMESPACES = ("mnt", "pid", "net", "ipc", "uts", "user")
 
 
+def stat(pid):
+    """State, parent and start time of a process, None when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as f:
+            fields = f.read().rsplit(b")", 1)[1].split()
+    except OSError:
+        return None
+    return fields[0], int(fields[1]), fields[19]
+
+
 def children(pid):
     """Descendants of a process, itself included, as (pid, start time)."""
     parents, starts = {}, {}
-    for p in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{p}/stat", "rb") as f:
-                fields = f.read().rsplit(b")", 1)[1].split()
-        except OSError:
-            continue
-        parents[int(p)], starts[int(p)] = int(fields[1]), fields[19]
-    found, todo = [], [pid]
+    for p in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        if (found := stat(p)) is not None:
+            _, parents[p], starts[p] = found
+    family, todo = [], [pid]
     while todo:
         p = todo.pop()
         if p in starts:
-            found.append((p, starts[p]))
+            family.append((p, starts[p]))
         todo += [c for c, parent in parents.items() if parent == p]
-    return found
+    return family
 
 
 def command(pid):
@@ -122,10 +128,9 @@ class Kill(case.Case):
         """What still runs of the build, or in its namespaces, or has its files open."""
         left = []
         for pid, start in before:
-            if (pid, start) in children(pid):
-                with open(f"/proc/{pid}/stat", "rb") as f:
-                    if f.read().rsplit(b")", 1)[1].split()[0] != b"Z":
-                        left.append(f"process {pid} {command(pid)}")
+            found = stat(pid)
+            if found is not None and found[2] == start and found[0] != b"Z":
+                left.append(f"process {pid} {command(pid)}")
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 if namespaces([pid]) & spaces:
