@@ -38,7 +38,8 @@ need_to_build_and_run() {
 # What the tests need besides.
 need_to_test() {
 	need_packages check python3-yaml clang clang-tidy clang-format libclang-rt-14-dev llvm \
-		shellcheck scdoc valgrind strace nftables iproute2 curl git openssh-client openssl perl
+		shellcheck scdoc valgrind strace nftables iproute2 curl git openssh-client openssl perl \
+		qemu-system-arm
 }
 
 # build_tree FOLDER TARGET [MESON-OPTION...]: configures it the first time, and builds the target.

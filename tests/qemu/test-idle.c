@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -115,6 +116,38 @@ START_TEST(block_nodes)
 					  8192);
 	}
 	bench_done(&b);
+}
+END_TEST
+
+/* The command line with all it can have but a network; golden files alone prove no QEMU takes it.
+ */
+START_TEST(all_devices)
+{
+	static const struct {
+		enum vm_machine machine;
+		const char *arch;
+	} t[] = {{VM_MACHINE_Q35, "x86_64"}, {VM_MACHINE_VIRT, "aarch64"}};
+	int ctl[2], log[2];
+	struct bench b;
+
+	bench_init(&b);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ctl), 0);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, log), 0);
+	b.s.desc.machine = t[_i].machine;
+	b.s.desc.arch = t[_i].arch;
+	b.s.desc.ports[0] = (struct vm_port){"contractor.ctl", ctl[1]};
+	b.s.desc.ports[1] = (struct vm_port){"contractor.log", log[1]};
+	b.s.desc.n_ports = 2;
+	bench_start_ready(&b);
+	ck_assert_str_eq(json_str(b.ret, "status"), "prelaunch");
+	ck_assert_int_eq(bench_ask(&b, "cont", NULL), 0);
+	ck_assert_int_eq(bench_ask(&b, "query-status", NULL), 0);
+	ck_assert_str_eq(json_str(b.ret, "status"), "running");
+	bench_done(&b);
+	for (int i = 0; i < 2; i++) {
+		(void)close(ctl[i]);
+		(void)close(log[i]);
+	}
 }
 END_TEST
 
@@ -373,6 +406,7 @@ Suite *unit_suite(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, questions);
 	tcase_add_test(tc, block_nodes);
+	tcase_add_loop_test(tc, all_devices, 0, 2);
 	tcase_add_loop_test(tc, jail, 0, _CALLER_MAX);
 	tcase_add_test(tc, quit);
 	tcase_add_test(tc, killed);
