@@ -16,7 +16,9 @@
 #include "vm/tsc.h"
 
 #define SAMPLE_MS 1000
-#define TB_SIZE	  (56 * MIB) /* with it QEMU stays within 128 MiB beside the guest's memory */
+/* What was translated once is too dear to throw away there; see src/cli/nested.c. */
+#define NESTED_TB_SIZE (160 * MIB)
+#define TB_SIZE	       (56 * MIB) /* with it QEMU stays within 128 MiB beside the guest's memory */
 
 void run_add_sample(cJSON *j, const struct limits_sample *s)
 {
@@ -229,11 +231,21 @@ static int make_port(struct run *r, loop_fd_fn fn, int *ret_ours, int *ret_qemu,
 	return n < 0 ? n : loop_add_fd(r->loop, fds[0], EPOLLIN, fn, r, ret_source);
 }
 
+/* In a manager VM the files are disks. */
+static bool in_manager_vm(const struct run *r)
+{
+	struct stat st;
+
+	return fstat(r->files.scratch, &st) == 0 && S_ISBLK(st.st_mode);
+}
+
 static void describe(const struct run *r, int ctl_qemu, int log_qemu, enum vm_accel accel,
 		     char *cmdline, size_t size, struct vm_start *s)
 {
 	const struct order *o = &r->order;
 	struct vm_desc *d = &s->desc;
+	/* emulated inside an emulated machine; with KVM in here it makes no difference */
+	bool nested = in_manager_vm(r);
 
 	*s = (struct vm_start){
 		.kernel = {r->files.image, o->kernel.offset, o->kernel.size},
@@ -259,7 +271,8 @@ static void describe(const struct run *r, int ctl_qemu, int log_qemu, enum vm_ac
 		.qmp_fd = -1,
 		.tap_fd = r->net ? run_net_tap(r->net) : -1,
 		.mac = RUN_NET_WORKER_MAC,
-		.tb_size = TB_SIZE,
+		.tb_size = nested ? NESTED_TB_SIZE : TB_SIZE,
+		.virtual_clock = nested,
 	};
 	d->disks[d->n_disks++] =
 		(struct vm_disk){"root", r->files.image, true, o->root.offset, o->root.size};

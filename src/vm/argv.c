@@ -214,6 +214,8 @@ static void add_machine(struct builder *b, const struct vm_desc *d)
 			MAX(d->tb_size / (uint64_t)MIB, (uint64_t)1));
 	else
 		add_opt(b, "-accel", "tcg");
+	if (d->virtual_clock && d->accel == VM_ACCEL_TCG)
+		add_opt(b, "-icount", "shift=4");
 	if (cpu)
 		add_opt(b, "-cpu", "%s", cpu);
 	add_opt(b, "-smp", "%u", d->cpus);

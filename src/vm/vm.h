@@ -70,7 +70,13 @@ struct vm_desc {
 	int tap_fd;	/* -1: no network device at all */
 	const char *mac;
 	uint64_t tb_size; /* bytes for TCG's translated code, 0: QEMU's default */
-	bool paused;	  /* -S */
+	/*
+	 * TCG, in a machine that is emulated itself: time passes by instructions (16 ns each)
+	 * while the guest runs, and as ours while it waits. Its timer ticks else take a third of
+	 * a build's processor time (measured), and more on a busy host.
+	 */
+	bool virtual_clock;
+	bool paused; /* -S */
 };
 
 /* An argv that owns its strings, NULL-terminated. */

@@ -115,6 +115,7 @@ START_TEST(golden_odd)
 	d = worker(VM_MACHINE_MICROVM, VM_ACCEL_TCG);
 	for (size_t i = 0; i < d.n_disks; i++)
 		d.disks[i].block = true;
+	d.virtual_clock = true;
 	compare("microvm-tcg-nested", &d);
 }
 END_TEST
