@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "base/num.h"
 #include "disks.h"
+#include "isolation.h"
 #include "packages.h"
 #include "paths.h"
 #include "report.h"
@@ -19,6 +20,9 @@
 
 /* Reading the output disk and writing the workspace, at worst: 2 GiB in small files. */
 #define SAVE_DEADLINE_MS 1800000
+
+/* Emulated boots take seconds, overloaded build servers a multiple; nobody waits five minutes. */
+#define BOOT_DEADLINE_MS 300000
 /* Report, console, and the lists of the workspace. */
 #define RECORD_WORST (8 * MIB)
 
@@ -80,9 +84,25 @@ static int load_spec(struct build *b, struct err *e)
 	return r;
 }
 
+/* What the manager VM cannot do. */
+static int check_nested(const struct build *b, struct err *e)
+{
+	if (strcmp(b->manifest->arch, "x86_64") != 0)
+		return err_set(e, -EINVAL,
+			       "isolation: nested is for x86_64 workers, and %s is one for %s; "
+			       "use single",
+			       b->spec->worker_image, b->manifest->arch);
+	if (b->spec->network.n_rules > 0)
+		return err_set(e, -EINVAL,
+			       "isolation: nested has no network in this version, and the spec "
+			       "has network rules; use single");
+	return 0;
+}
+
 static int choose_isolation(struct build *b, struct err *e)
 {
-	enum spec_isolation want = b->spec->isolation;
+	enum spec_isolation want = b->spec->isolation, taken;
+	struct isolation_facts facts = {0};
 
 	if (b->opt.isolation) {
 		if (strcmp(b->opt.isolation, "single") == 0)
@@ -95,13 +115,20 @@ static int choose_isolation(struct build *b, struct err *e)
 			return err_set(e, -EINVAL, "--isolation %s: is not auto, nested or single",
 				       b->opt.isolation);
 	}
-	b->isolation = "single";
-	if (want == SPEC_ISOLATION_NESTED)
-		return err_set(
-			e, -ENOSYS,
-			"isolation: nested is not there yet in this version; use single (one "
-			"VM, QEMU in a sandbox)");
-	return 0;
+	if (want != SPEC_ISOLATION_SINGLE) {
+		isolation_probe(b->manifest->arch, &facts);
+		if (b->opt.force_tcg)
+			facts.kvm = false;
+	}
+	taken = isolation_choose(want, &facts, b->isolation_why, sizeof(b->isolation_why));
+	b->isolation = spec_isolation_name(taken);
+	b->nested = taken == SPEC_ISOLATION_NESTED;
+	b->plan = nested_plan(&b->spec->limits, facts.kvm, facts.nested);
+	if (want == SPEC_ISOLATION_AUTO)
+		ui_say(&b->ui, "isolation: %s: %s", b->isolation, b->isolation_why);
+	if (b->opt.boot_ms == 0)
+		b->opt.boot_ms = b->nested ? b->plan.boot_ms : BOOT_DEADLINE_MS;
+	return b->nested ? check_nested(b, e) : 0;
 }
 
 static int open_image(struct build *b, struct err *e)

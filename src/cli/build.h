@@ -5,6 +5,7 @@
 
 #include "image/manifest.h"
 #include "manager/limits.h"
+#include "nested.h"
 #include "record.h"
 #include "space.h"
 #include "spec/spec.h"
@@ -63,6 +64,9 @@ struct build {
 	uint64_t started_ms;
 	char accel[8], accel_why[256];
 	const char *isolation; /* what was really used */
+	char isolation_why[512];
+	bool nested; /* isolation is nested, by this plan */
+	struct nested_plan plan;
 	const char *machine;
 	int image_fd, source_fd;
 	uint64_t in_entries, in_bytes, out_entries, out_bytes;

@@ -6,9 +6,7 @@
 #include "build.h"
 #include "cmd.h"
 
-/* Emulated boots take seconds, overloaded build servers a multiple; nobody waits five minutes. */
-#define BOOT_DEADLINE_MS 300000
-#define LOCK_WAIT_S	 3600
+#define LOCK_WAIT_S 3600
 
 #define LIMITS_MAX 32
 
@@ -19,7 +17,8 @@ static const char help[] =
 	"  --isolation MODE     auto, nested or single, over the spec's\n"
 	"  --limit NAME=VALUE   set a limit, over the spec's: cpus, cpu-time, time, memory,\n"
 	"                       disk, output, files, log\n"
-	"  --boot-deadline TIME how long the worker may take to boot (5min)\n"
+	"  --boot-deadline TIME how long the worker may take to boot (5min; emulated\n"
+	"                       inside a manager VM: 20min)\n"
 	"  --lock-wait TIME     how long to wait for another build of the workspace (1h)\n"
 	"  --machine TYPE       microvm or q35\n"
 	"  --tcg                emulate, even where there is KVM\n"
@@ -129,7 +128,6 @@ int cmd_build(int argc, char **argv)
 
 	ui_init(&b.ui);
 	b.opt.limits = limits;
-	b.opt.boot_ms = BOOT_DEADLINE_MS;
 	b.opt.lock_wait_s = LOCK_WAIT_S;
 	b.opt.nice = 10;
 	while ((opt = getopt_long(argc, argv, "hqv", options, NULL)) != -1) {

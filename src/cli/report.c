@@ -177,6 +177,7 @@ cJSON *report_make(const struct build *b)
 		(void)json_add_u64(j, "at-ms", v->at_ms);
 	}
 	(void)cJSON_AddStringToObject(j, "isolation", b->isolation);
+	add_text(j, "isolation-why", b->isolation_why);
 	(void)cJSON_AddStringToObject(j, "machine", b->machine);
 	(void)cJSON_AddStringToObject(j, "accelerator", b->accel);
 	add_phases(b, j);

@@ -14,12 +14,15 @@
 #include "base/num.h"
 #include "base/text.h"
 #include "dial-process.h"
-#include "launch.h"
+#include "home.h"
+#include "manager-home.h"
 #include "manager/proto.h"
 #include "packer.h"
 
 /* Beyond the worker's own time limit: start, last poll, the stop of QEMU and the last message. */
 #define MANAGER_SLACK_MS 60000
+#define HELLO_MS	 60000
+#define CLOSED_MS	 10000 /* from the stream's end to the home's */
 #define STATUS_MS	 200
 #define SPACE_MS	 250
 #define CONSOLE_MAX	 (64 * KIB)
@@ -30,8 +33,9 @@ struct session {
 	struct loop *loop;
 	struct proto_conn *conn;
 	struct packer *pack;
-	struct loop_source *child, *deadline, *signals, *status, *space;
-	pid_t pid, dialer;
+	struct home *home;
+	struct loop_source *deadline, *hello, *signals, *status, *space;
+	pid_t dialer;
 	bool ended;
 	int console_fd;
 	size_t console_bytes;
@@ -98,13 +102,40 @@ static void read_sample(const cJSON *j, struct limits_sample *s)
 	s->written = json_u64_or(j, "written", 0);
 }
 
+static uint64_t allocated(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
+}
+
+/*
+ * A manager VM sees disks where there are files here, and cannot tell how much of them is written:
+ * so this side looks, and holds the build to its disk.
+ */
+static void check_disks(struct session *s, struct limits_sample *sample)
+{
+	struct build *b = s->b;
+	struct verdict v;
+
+	if (!b->nested)
+		return;
+	sample->disk = allocated(s->files->scratch);
+	sample->output = allocated(s->files->output);
+	if (sample->disk < s->files->scratch_full_at)
+		return;
+	v = verdict_limit("disk", b->spec->limits.disk, MAX(sample->disk, b->spec->limits.disk),
+			  build_now(b));
+	end(s, &v);
+}
+
 static void on_end_message(struct session *s, const cJSON *msg)
 {
 	struct verdict v = verdict_of_end(msg);
-
 	struct limits_sample peak = {0};
 
 	read_sample(json_get(msg, "peak"), &peak);
+	check_disks(s, &peak);
 	limits_peak(&s->b->peak, &peak);
 	end(s, &v);
 }
@@ -156,6 +187,7 @@ static void on_control(struct session *s, const cJSON *msg)
 	if (!type) {
 		end_broken(s, "the manager sent a message without a type");
 	} else if (strcmp(type, "hello") == 0) {
+		(void)loop_timer_set(s->hello, UINT64_MAX, 0);
 		if (json_u64_or(msg, "version", 0) != PROTO_VERSION)
 			end_broken(s, "the manager speaks another version of the protocol; "
 				      "install contractor anew");
@@ -169,6 +201,7 @@ static void on_control(struct session *s, const cJSON *msg)
 		build_phase(b, phase);
 	} else if (strcmp(type, "sample") == 0) {
 		read_sample(msg, &sample);
+		check_disks(s, &sample);
 		limits_peak(&b->peak, &sample);
 		build_add_sample(b, &sample);
 	} else if (strcmp(type, "denied") == 0) {
@@ -241,27 +274,23 @@ static void on_frame(const struct proto_frame *f, void *user_data)
 
 static void on_closed(int code, const struct err *e, void *user_data)
 {
-	/* end of file: what the child's end says is more telling, and follows at once */
 	struct session *s = user_data;
 
-	if (code < 0)
+	/* what the home's end says is more telling, and follows at once */
+	if (code == 0 || code == -ECONNRESET || code == -EPIPE)
+		(void)loop_timer_set(s->hello, CLOSED_MS, 0);
+	else
 		end_broken(s, e->text);
 }
 
-static void on_child(struct loop_source *src, const siginfo_t *info, void *user_data)
+static void on_home_ended(const char *text, void *user_data)
 {
-	struct session *s = user_data;
-	char text[96];
+	end_broken(user_data, text);
+}
 
-	s->pid = -1;
-	s->child = NULL;
-	if (info->si_code == CLD_EXITED)
-		(void)snprintf(text, sizeof(text), "the manager ended early, with exit status %d",
-			       info->si_status);
-	else
-		(void)snprintf(text, sizeof(text), "the manager was killed by signal %d",
-			       info->si_status);
-	end_broken(s, text);
+static void on_no_hello(struct loop_source *src, void *user_data)
+{
+	end_broken(user_data, "the manager says nothing");
 }
 
 static void on_deadline(struct loop_source *src, void *user_data)
@@ -305,8 +334,8 @@ static void fill_order(const struct session *s, struct order *o)
 
 	*o = (struct order){
 		.machine = VM_MACHINE_VIRT,
-		.force_tcg = b->opt.force_tcg,
-		.cpus = l->cpus,
+		.force_tcg = b->opt.force_tcg || (b->nested && !b->plan.worker_kvm),
+		.cpus = b->nested ? b->plan.worker_cpus : l->cpus,
 		.memory = l->memory,
 		.root = {m->root.offset, m->root.size},
 		.kernel = {m->kernel.offset, m->kernel.size},
@@ -336,6 +365,44 @@ static void fill_order(const struct session *s, struct order *o)
 	(void)snprintf(o->cmdline, sizeof(o->cmdline), "%s", m->cmdline);
 }
 
+static void say_making(const char *text, void *user_data)
+{
+	ui_say(user_data, "%s; this is done once", text);
+}
+
+static int start_nested(struct session *s, const struct launch_files *files,
+			const struct home_callbacks *cb, int *ret_control, struct err *e)
+{
+	struct build *b = s->b;
+	const struct nested_plan *p = &b->plan;
+	const struct manager_home_options o = {.say = say_making, .user_data = &b->ui};
+	struct manager_image image = {0};
+	_cleanup_close_ int image_fd = -1;
+	char all[NUM_TEXT_MAX], own[NUM_TEXT_MAX];
+	int r = manager_home_image(&o, &image, &image_fd, e);
+
+	if (r < 0)
+		return r;
+	ui_say(&b->ui,
+	       "manager VM: %s, %u processors (%u for the worker), %s of memory (%s for the "
+	       "worker)",
+	       p->kvm ? "kvm" : "tcg", p->cpus, p->worker_cpus, format_size(p->memory, all),
+	       format_size(b->spec->limits.memory, own));
+	r = home_start_nested(s->loop, files, p, &image, image_fd, cb, &s->home, ret_control, e);
+	manager_image_done(&image);
+	return r;
+}
+
+static int start_home(struct session *s, const struct launch_files *files, int *ret_control,
+		      struct err *e)
+{
+	const struct home_callbacks cb = {.ended = on_home_ended, .user_data = s};
+
+	if (s->b->nested)
+		return start_nested(s, files, &cb, ret_control, e);
+	return home_start_single(s->loop, files, s->b->opt.debug, &cb, &s->home, ret_control, e);
+}
+
 static int start_manager(struct session *s, struct err *e)
 {
 	const struct spec_network *net = &s->b->spec->network;
@@ -352,12 +419,10 @@ static int start_manager(struct session *s, struct err *e)
 			return (int)s->dialer;
 		files.dialer = dialer;
 	}
-	s->pid = launch_single(&files, s->b->opt.debug, &control, e);
-	if (s->pid < 0)
-		return (int)s->pid;
+	r = start_home(s, &files, &control, e);
+	if (r < 0)
+		return r;
 	r = proto_conn_new(s->loop, control, &cb, &s->conn);
-	if (r == 0)
-		r = loop_add_child(s->loop, s->pid, on_child, s, &s->child);
 	if (r < 0)
 		return err_errno(e, r, "cannot watch the manager");
 	fill_order(s, &order);
@@ -393,6 +458,7 @@ static int start_packing(struct session *s, struct err *e)
 static int watch(struct session *s, struct err *e)
 {
 	const struct spec_limits *l = &s->b->spec->limits;
+	uint64_t hello = s->b->nested ? s->b->plan.hello_ms : HELLO_MS;
 	sigset_t set;
 	int r;
 
@@ -404,7 +470,11 @@ static int watch(struct session *s, struct err *e)
 	if (r == 0)
 		r = loop_add_timer(s->loop, on_deadline, s, &s->deadline);
 	if (r == 0)
-		r = loop_timer_set(s->deadline, l->time_ms + MANAGER_SLACK_MS, 0);
+		r = loop_timer_set(s->deadline, l->time_ms + hello + MANAGER_SLACK_MS, 0);
+	if (r == 0)
+		r = loop_add_timer(s->loop, on_no_hello, s, &s->hello);
+	if (r == 0)
+		r = loop_timer_set(s->hello, hello, 0);
 	if (r == 0)
 		r = loop_add_timer(s->loop, on_status, s, &s->status);
 	if (r == 0)
@@ -416,9 +486,25 @@ static int watch(struct session *s, struct err *e)
 	return r < 0 ? err_errno(e, r, "cannot set up the session") : 0;
 }
 
+/* The manager VM's console, where the worker's does not tell what went wrong. */
+static void keep_home_console(struct session *s)
+{
+	static const char title[] = "--- the manager VM's console ---\n";
+	const struct buf *console = s->home ? home_console(s->home) : NULL;
+	struct proto_frame f = {.data = title, .len = sizeof(title) - 1};
+
+	if (s->b->verdict.kind != VERDICT_INFRASTRUCTURE || s->console_bytes > 0 || !console ||
+	    console->len == 0)
+		return;
+	on_console(s, &f);
+	f.data = console->data;
+	f.len = console->len;
+	on_console(s, &f);
+}
+
 void session_run(struct build *b, const struct session_files *files)
 {
-	struct session s = {.b = b, .files = files, .pid = -1, .dialer = -1, .console_fd = -1};
+	struct session s = {.b = b, .files = files, .dialer = -1, .console_fd = -1};
 	struct err e = ERR_INIT;
 	int r = loop_new(&s.loop);
 
@@ -436,11 +522,8 @@ void session_run(struct build *b, const struct session_files *files)
 		b->verdict = verdict_make(VERDICT_INFRASTRUCTURE, "%s",
 					  e.text[0] ? e.text : strerror(-r));
 	s.pack = packer_free(s.pack);
-	if (s.pid > 0) {
-		/* PID 1 of its namespace: with it goes all that it started */
-		(void)kill(s.pid, SIGKILL);
-		(void)child_wait(s.pid, NULL);
-	}
+	keep_home_console(&s);
+	s.home = home_free(s.home);
 	if (s.dialer > 0) {
 		(void)kill(s.dialer, SIGKILL);
 		(void)child_wait(s.dialer, NULL);

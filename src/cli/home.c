@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Starting and ending the two homes: one process, or one virtual machine. */
+#include "home.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "base/child.h"
+#include "vm/tsc.h"
+#include "vm/vm.h"
+
+#define QMP_DEADLINE_MS 10000
+#define NICE		10
+/* What is translated twice over is too dear to throw away. */
+#define TB_SIZE (512 * MIB)
+
+struct home {
+	pid_t pid; /* of the manager in namespaces; -1: none */
+	struct loop_source *child;
+	struct vm *vm; /* or the manager VM */
+	bool ended;
+	struct home_callbacks cb;
+};
+
+static void tell_end(struct home *h, const char *text)
+{
+	if (h->ended)
+		return;
+	h->ended = true;
+	h->cb.ended(text, h->cb.user_data);
+}
+
+static void on_child(struct loop_source *s, const siginfo_t *info, void *user_data)
+{
+	struct home *h = user_data;
+	char text[96];
+
+	h->pid = -1;
+	h->child = NULL;
+	if (info->si_code == CLD_EXITED)
+		(void)snprintf(text, sizeof(text), "the manager ended early, with exit status %d",
+			       info->si_status);
+	else
+		(void)snprintf(text, sizeof(text), "the manager was killed by signal %d",
+			       info->si_status);
+	tell_end(h, text);
+}
+
+static int home_new(const struct home_callbacks *cb, struct home **ret, struct err *e)
+{
+	struct home *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		return err_oom(e);
+	h->pid = -1;
+	h->cb = *cb;
+	*ret = h;
+	return 0;
+}
+
+int home_start_single(struct loop *l, const struct launch_files *files, bool debug,
+		      const struct home_callbacks *cb, struct home **ret, int *ret_control,
+		      struct err *e)
+{
+	_cleanup_(home_free_p) struct home *h = NULL;
+	_cleanup_close_ int control = -1;
+	int r = home_new(cb, &h, e);
+
+	if (r < 0)
+		return r;
+	h->pid = launch_single(files, debug, &control, e);
+	if (h->pid < 0)
+		return (int)h->pid;
+	r = loop_add_child(l, h->pid, on_child, h, &h->child);
+	if (r < 0)
+		return err_errno(e, r, "cannot watch the manager");
+	*ret_control = take_fd(&control);
+	*ret = take_ptr(&h);
+	return 0;
+}
+
+/* With what the console said last, when it said anything. */
+static void tell_vm_end(struct home *h, const char *how)
+{
+	const struct buf *console = vm_console(h->vm);
+	char words[512], text[1280];
+
+	(void)nested_last_words(console->data, console->len, words, sizeof(words));
+	(void)snprintf(text, sizeof(text), "the manager VM %s%s%s", how, words[0] ? ": " : "",
+		       words);
+	tell_end(h, text);
+}
+
+static void on_vm_event(const char *name, const cJSON *data, void *user_data)
+{
+	const char *reason = json_str(data, "reason");
+	char how[160];
+
+	if (strcmp(name, "SHUTDOWN") == 0) {
+		(void)snprintf(how, sizeof(how), "ended early (%.64s)", reason ? reason : "?");
+		tell_vm_end(user_data, how);
+	} else if (strcmp(name, "GUEST_PANICKED") == 0) {
+		tell_vm_end(user_data, "has crashed");
+	} else if (strcmp(name, "BLOCK_IO_ERROR") == 0) {
+		tell_vm_end(user_data, json_bool_or(data, "nospace", false)
+					       ? "has no space left on the host for its disks"
+					       : "cannot read or write its disks");
+	}
+}
+
+static void on_vm_exited(int status, void *user_data)
+{
+	struct home *h = user_data;
+	char how[512], text[600];
+
+	(void)snprintf(text, sizeof(text), "died: %s", vm_end_text(h->vm, how, sizeof(how)));
+	tell_vm_end(h, text);
+}
+
+static void describe(const struct launch_files *files, const struct nested_plan *p,
+		     const char *cmdline, int port, struct vm_desc *d)
+{
+	*d = (struct vm_desc){
+		.arch = "x86_64",
+		.machine = VM_MACHINE_Q35,
+		.accel = p->kvm ? VM_ACCEL_KVM : VM_ACCEL_TCG,
+		.cpus = p->cpus,
+		.memory = p->memory,
+		.cmdline = cmdline,
+		.disks = {{"image", files->image, true, 0, 0, false},
+			  {"input", files->input, true, 0, 0, false},
+			  {"output", files->output, false, 0, 0, false},
+			  {"scratch", files->scratch, false, 0, 0, false}},
+		.n_disks = 4,
+		.ports = {{"contractor.manager", port}},
+		.n_ports = 1,
+		.console_fd = -1,
+		.qmp_fd = -1,
+		.tap_fd = -1,
+		.tb_size = TB_SIZE,
+	};
+}
+
+/* An emulated machine need not measure what is known, and would fail at it on a busy host. */
+static void make_cmdline(const struct nested_plan *p, const struct manager_image *image, char *out,
+			 size_t size)
+{
+	char clock[96] = "";
+
+	if (!p->kvm)
+		(void)snprintf(clock, sizeof(clock), " tsc_early_khz=%" PRIu64 " tsc=reliable",
+			       vm_tsc_khz());
+	(void)snprintf(out, size, "%s%s%s", image->cmdline, clock,
+		       p->worker_kvm ? " contractor.kvm" : "");
+}
+
+int home_start_nested(struct loop *l, const struct launch_files *files,
+		      const struct nested_plan *plan, const struct manager_image *image,
+		      int image_fd, const struct home_callbacks *cb, struct home **ret,
+		      int *ret_control, struct err *e)
+{
+	_cleanup_close_ int ours = -1, theirs = -1;
+	_cleanup_(home_free_p) struct home *h = NULL;
+	struct vm_callbacks vm_cb = {.event = on_vm_event, .exited = on_vm_exited};
+	struct vm_start s = {
+		.kernel = {image_fd, image->kernel.offset, image->kernel.size},
+		.initrd = {image_fd, image->initrd.offset, image->initrd.size},
+		.cpu_time_ms = plan->cpu_time_ms,
+		.file_size = plan->file_size,
+		.nice = NICE,
+		.qmp_deadline_ms = QMP_DEADLINE_MS,
+	};
+	int pair[2], r = home_new(cb, &h, e);
+	char cmdline[512];
+
+	if (r < 0)
+		return r;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_errno(e, -errno, "cannot make the manager's port");
+	ours = pair[0];
+	theirs = pair[1];
+	make_cmdline(plan, image, cmdline, sizeof(cmdline));
+	describe(files, plan, cmdline, theirs, &s.desc);
+	vm_cb.user_data = h;
+	r = vm_start(l, &s, &vm_cb, &h->vm, e);
+	if (r < 0)
+		return err_wrap(e, "the manager VM");
+	*ret_control = take_fd(&ours);
+	*ret = take_ptr(&h);
+	return 0;
+}
+
+const struct buf *home_console(const struct home *h)
+{
+	return h->vm ? vm_console(h->vm) : NULL;
+}
+
+struct home *home_free(struct home *h)
+{
+	if (!h)
+		return NULL;
+	if (h->pid > 0) {
+		/* PID 1 of its namespace: with it goes all that it started */
+		(void)kill(h->pid, SIGKILL);
+		(void)child_wait(h->pid, NULL);
+	}
+	(void)loop_remove(h->child);
+	(void)vm_free(h->vm);
+	free(h);
+	return NULL;
+}

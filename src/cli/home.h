@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Where a manager lives, from outside: namespaces here, or a virtual machine; it runs, and ends. */
+#ifndef CONTRACTOR_CLI_HOME_H
+#define CONTRACTOR_CLI_HOME_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/loop.h"
+#include "image/manager-image.h"
+#include "launch.h"
+#include "nested.h"
+
+struct home;
+
+struct home_callbacks {
+	/* It has ended by itself: how, fit for a terminal. Once. */
+	void (*ended)(const char *text, void *user_data);
+	void *user_data;
+};
+
+/*
+ * Starts contractor-manager in namespaces on this host. *ret_control is our end of its stream,
+ * the caller's; so are the files. 0 or a negative errno.
+ */
+int home_start_single(struct loop *l, const struct launch_files *files, bool debug,
+		      const struct home_callbacks *cb, struct home **ret, int *ret_control,
+		      struct err *e);
+
+/*
+ * Starts a manager VM by the plan, from the image that manager_image_make has opened as image_fd;
+ * the files become its disks. Else like the above.
+ */
+int home_start_nested(struct loop *l, const struct launch_files *files,
+		      const struct nested_plan *plan, const struct manager_image *image,
+		      int image_fd, const struct home_callbacks *cb, struct home **ret,
+		      int *ret_control, struct err *e);
+
+/* The last bytes of the manager VM's console; NULL in the other home. */
+const struct buf *home_console(const struct home *h);
+
+/* Ends it, with all that runs in it, and frees. Accepts NULL; returns NULL. */
+struct home *home_free(struct home *h);
+CLEANUP_FUNC(home_free, struct home)
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The manager VM's size: what it takes, beside the worker that runs in it. */
+#ifndef CONTRACTOR_CLI_NESTED_H
+#define CONTRACTOR_CLI_NESTED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "spec/spec.h"
+
+struct nested_plan {
+	bool kvm;	      /* the manager VM runs by KVM */
+	bool worker_kvm;      /* and can give it to the worker */
+	unsigned cpus;	      /* of the manager VM */
+	unsigned worker_cpus; /* of the worker: what its limit says, where that is of any use */
+	uint64_t memory;      /* of the manager VM, bytes */
+	uint64_t cpu_time_ms; /* of its whole QEMU */
+	uint64_t file_size;   /* the largest disk that it writes to */
+	uint64_t hello_ms;    /* from its start to the manager's first word */
+	uint64_t boot_ms;     /* from the worker's start until it is ready, unless the user says */
+};
+
+/* Pure: the walls of the manager VM, for a worker with these limits. */
+struct nested_plan nested_plan(const struct spec_limits *l, bool kvm, bool worker_kvm);
+
+/*
+ * Pure: what went wrong, from the console of a manager VM: the last line of its init, or else the
+ * last line of all, fit for a terminal; "" for an empty console. Returns out.
+ */
+char *nested_last_words(const char *console, size_t len, char *out, size_t size);
+
+#endif
