@@ -4,6 +4,7 @@
 # each: "NAME KIND ARGUMENT..." in, "NAME: OUTCOME" out. Needs nothing but perl's base.
 use strict;
 use warnings;
+use Digest::SHA;
 use IO::Socket::INET;
 use Socket qw(:all);
 $| = 1;
@@ -42,6 +43,16 @@ sub client {
 	local $SIG{PIPE} = 'IGNORE';
 	syswrite($s, $text) if length $text;
 	return answer($s, $proto eq 'udp' ? 2 : 8);
+}
+
+# get HOST PORT PATH: a whole answer of a web server
+sub get {
+	my ($host, $port, $path) = @_;
+	my $s = IO::Socket::INET->new(PeerAddr => $host, PeerPort => $port, Proto => 'tcp',
+		Timeout => 8) or return "no: $@";
+	syswrite($s, "GET $path HTTP/1.0\r\nHost: $host\r\n\r\n");
+	local $/;
+	return (readline($s) // "no: $!") =~ s/\r?\n/ /gr;
 }
 
 sub question {
@@ -175,6 +186,78 @@ sub up {
 	return answer($s, 100) =~ s/^data: //r;
 }
 
+# A block of a stream, different each time.
+my $noise;
+sub block {
+	my ($i) = @_;
+	if (!$noise) {
+		open(my $f, '<', '/dev/urandom') or die;
+		sysread($f, $noise, 262144);
+	}
+	return pack('Q', $i) . substr($noise, 8);
+}
+
+# pour HOST PORT BYTES: sends blocks, then the checksums of both ends. draw: the other direction.
+sub pour {
+	my ($host, $port, $bytes) = @_;
+	my $s = IO::Socket::INET->new(PeerAddr => $host, PeerPort => $port, Proto => 'tcp')
+		or return "no: $@";
+	local $SIG{PIPE} = 'IGNORE';
+	my ($sum, $start) = (Digest::SHA->new(1), now());
+	for (my $i = 0; $i * 262144 < $bytes; $i++) {
+		my $data = block($i);
+		$sum->add($data);
+		for (my $at = 0; $at < length $data;) {
+			my $n = syswrite($s, $data, length($data) - $at, $at) or return "no: $!";
+			$at += $n;
+		}
+	}
+	shutdown($s, 1);
+	my $theirs = answer($s, 100) =~ s/^data: //r =~ s/ $//r;
+	return sprintf('%s %s %.3f', $sum->hexdigest, $theirs, now() - $start);
+}
+
+sub draw {
+	my ($host, $port, $bytes) = @_;
+	my $s = IO::Socket::INET->new(PeerAddr => $host, PeerPort => $port, Proto => 'tcp')
+		or return "no: $@";
+	my ($sum, $start, $got) = (Digest::SHA->new(1), now(), 0);
+	syswrite($s, "$bytes\n");
+	while (my $n = sysread($s, my $data, 65536)) {
+		$sum->add($data);
+		$got += $n;
+	}
+	return sprintf('%s %d %.3f', $sum->hexdigest, $got, now() - $start);
+}
+
+# many HOST PORT COUNT: connections that are all open at once, and each of them answers
+sub many {
+	my ($host, $port, $count) = @_;
+	my (@open, $answered);
+	my $start = now();
+	for (1 .. $count) {
+		my $s = IO::Socket::INET->new(PeerAddr => $host, PeerPort => $port, Proto => 'tcp')
+			or return 'no: ' . @open . ": $@";
+		push @open, $s;
+	}
+	my $opened = now();
+	syswrite($open[$_], "number $_\n") for 0 .. $#open;
+	for (0 .. $#open) {
+		$answered++ if answer($open[$_], 20) eq "data: number $_ ";
+	}
+	return sprintf('open %d answered %d in %.3f %.3f', scalar @open, $answered // 0,
+		$opened - $start, now() - $opened);
+}
+
+# stall HOST PORT SECONDS: asks for an endless stream and reads nothing of it
+sub stall {
+	my ($host, $port, $seconds) = @_;
+	my $s = IO::Socket::INET->new(PeerAddr => $host, PeerPort => $port, Proto => 'tcp')
+		or return "no: $@";
+	sleep $seconds;
+	return 'stalled';
+}
+
 # drip HOST PORT COUNT: datagrams of one byte
 sub drip {
 	my ($host, $port, $count) = @_;
@@ -191,7 +274,8 @@ my %kinds = (
 	tcp => sub { client('tcp', @_) }, udp => sub { client('udp', @_) },
 	name => sub { my $a = inet_aton($_[0]); $a ? 'is ' . inet_ntoa($a) : 'no: no such name' },
 	dns => \&dns, frame => \&frame, flood => \&flood, scan => \&scan, from => \&from,
-	cast => \&cast, down => \&down, up => \&up, drip => \&drip,
+	cast => \&cast, down => \&down, up => \&up, drip => \&drip, get => \&get, pour => \&pour,
+	draw => \&draw, many => \&many, stall => \&stall,
 	run => sub { my $out = `@_ 2>&1`; $out =~ s/\n/ /g; "exit " . ($? >> 8) . " $out" },
 );
 my @children;

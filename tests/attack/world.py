@@ -8,9 +8,11 @@ connection and datagram that reaches it.
 """
 
 import ctypes
+import hashlib
 import http.server
 import json
 import os
+import resource
 import socket
 import socketserver
 import ssl
@@ -30,8 +32,9 @@ NAMES = {
     "rebind-metadata.test": METADATA, "rebind-private.test": PRIVATE,
 }
 ECHO, SOURCE, SINK = 7, 19, 9  # echo, an endless sender, a reader that says how much it got
+POUR, DRAW = 5001, 5002  # streams with checksums, from the worker and to it
 GREETING = b"hello from the outside\n"
-CLONE_NEWNET = 0x40000000
+CLONE_NEWNET, CLONE_NEWNS = 0x40000000, 0x20000
 
 
 def enter():
@@ -73,6 +76,7 @@ class World:
         bind_over("/etc/resolv.conf", "", self.dir)  # the host itself, where nobody answers
         self.make_certificate()
         self.make_repository()
+        self.make_login()
         self.connect()
 
     def make_certificate(self):
@@ -97,6 +101,20 @@ class World:
                      ["clone", "-q", "--bare", work, bare],
                      ["-C", bare, "update-server-info"]):
             subprocess.run(["git", *args], check=True, env=env)
+
+    def make_login(self):
+        """A key for the host of SSH, one for its user git, and what each end knows of the other."""
+        self.home = os.path.join(self.dir, "home")
+        self.host_key, self.user_key, self.known_hosts = (
+            os.path.join(self.dir, n) for n in ("host-key", "user-key", "known-hosts"))
+        os.makedirs(os.path.join(self.home, ".ssh"), 0o700)
+        quiet = {"check": True, "capture_output": True, "text": True}
+        out = subprocess.run(["dropbearkey", "-t", "ed25519", "-f", self.host_key], **quiet).stdout
+        key = next(line for line in out.splitlines() if line.startswith("ssh-ed25519 "))
+        with open(self.known_hosts, "w", encoding="ascii") as f:
+            f.write(f"web.test {key}\n")
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.user_key], **quiet)
+        os.rename(self.user_key + ".pub", os.path.join(self.home, ".ssh/authorized_keys"))
 
     def connect(self):
         run("ip", "link", "set", "lo", "up")
@@ -179,10 +197,34 @@ def sink(connection, note):
         note(got=got)
 
 
+def pour(connection, note):
+    """Takes a stream; says its checksum and length when the other end has shut its side."""
+    got, checksum = 0, hashlib.sha1()
+    while data := connection.recv(262144):
+        checksum.update(data)
+        got += len(data)
+    connection.sendall(f"{checksum.hexdigest()} {got}\n".encode())
+    note(got=got)
+
+
+def draw(connection, note):
+    """Sends as many bytes as the first line says, no two blocks alike."""
+    left, checksum, noise = int(connection.recv(100)), hashlib.sha1(), os.urandom(262136)
+    sent = left
+    while left > 0:
+        block = (left.to_bytes(8, "big") + noise)[:left]
+        checksum.update(block)
+        connection.sendall(block)
+        left -= len(block)
+    note(sum=checksum.hexdigest(), sent=sent)
+
+
 def ssh(connection, note):
-    """The first line of a server; then the client's."""
-    connection.sendall(b"SSH-2.0-Outside_1.0\r\n")
-    note(client=connection.recv(256).decode("ascii", "replace").strip())
+    """A session with a real server, as the one user that it has."""
+    note()
+    subprocess.run(["unshare", "-U", "--map-user=1000", "--map-group=1000", "/usr/sbin/dropbear",
+                    "-i", "-s", "-r", note.world.host_key], stdin=connection,
+                   stdout=connection, stderr=subprocess.DEVNULL, check=False)
 
 
 def serve_tcp(world, address, port, handle):
@@ -190,6 +232,7 @@ def serve_tcp(world, address, port, handle):
         def handle(self):
             def note(**more):
                 world.note("tcp-end", address, port, **more)
+            note.world = world
             world.note("tcp", address, port)
             try:
                 handle(self.request, note)
@@ -245,8 +288,12 @@ def start(server):
 def outside(world, ready, go):
     """The process of the hosts outside; never returns."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNET) < 0 or libc.prctl(1, 9, 0, 0, 0) < 0:  # dies with its parent
+    # dies with its parent
+    if libc.unshare(CLONE_NEWNET | CLONE_NEWNS) < 0 or libc.prctl(1, 9, 0, 0, 0) < 0:
         os._exit(1)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    bind_over("/etc/passwd", f"git:x:1000:1000::{world.home}:/bin/sh\n", world.dir)
     os.write(ready, b"u")
     os.read(go, 1)
     run("ip", "link", "set", "lo", "up")
@@ -259,7 +306,8 @@ def outside(world, ready, go):
     run("ip", "link", "set", "v1", "up", "arp", "off")
     serve_files(world, WEB, 80)
     serve_files(world, WEB, 443, tls=True)
-    for port, handle in ((22, ssh), (ECHO, echo), (SOURCE, source), (SINK, sink), (8080, speak)):
+    for port, handle in ((22, ssh), (ECHO, echo), (SOURCE, source), (SINK, sink), (8080, speak),
+                         (POUR, pour), (DRAW, draw)):
         serve_tcp(world, WEB, port, handle)
     serve_tcp(world, WEB6, ECHO, echo)
     serve_tcp(world, PRIVATE, ECHO, echo)
