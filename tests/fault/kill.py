@@ -69,6 +69,18 @@ def namespaces(pids):
     return found - {os.readlink(f"/proc/self/ns/{ns}") for ns in NAMESPACES}
 
 
+def hold_namespaces(pids):
+    """Descriptors of them: while one is open, no other namespace gets the same number."""
+    fds = []
+    for pid in pids:
+        for ns in NAMESPACES:
+            try:
+                fds.append(os.open(f"/proc/{pid}/ns/{ns}", os.O_RDONLY | os.O_CLOEXEC))
+            except OSError:
+                pass
+    return fds
+
+
 def tree(folder):
     """A digest of names, modes, times and contents."""
     h = hashlib.sha256()
@@ -163,6 +175,7 @@ class Kill(case.Case):
             self.come_to(phase, p)
             victim = self.process(p.pid, who)
             before = children(p.pid)
+            held = hold_namespaces([pid for pid, _ in before])
             spaces = namespaces([pid for pid, _ in before])
             # The build may have been quicker; then the kill meets nothing and proves nothing.
             self.assertIsNotNone(victim, f"no {who} any more: {self.read('err')}")
@@ -178,6 +191,8 @@ class Kill(case.Case):
         while (left := self.left_in_proc(before, spaces) + self.left_in_files()) and \
                 time.monotonic() < end:
             time.sleep(0.1)
+        for fd in held:
+            os.close(fd)
         self.assertEqual(left, [])
         self.assertEqual(tree(self.path("ws")), old, "the workspace was changed")
 
