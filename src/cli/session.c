@@ -22,7 +22,7 @@
 /* Beyond the worker's own time limit: start, last poll, the stop of QEMU and the last message. */
 #define MANAGER_SLACK_MS 60000
 #define HELLO_MS	 60000
-#define CLOSED_MS	 10000 /* from the stream's end to the home's */
+#define CLOSED_MS	 10000 /* from the stream's end to the home's, and the other way round */
 #define STATUS_MS	 200
 #define SPACE_MS	 250
 #define CONSOLE_MAX	 (64 * KIB)
@@ -36,7 +36,8 @@ struct session {
 	struct home *home;
 	struct loop_source *deadline, *hello, *signals, *status, *space;
 	pid_t dialer;
-	bool ended;
+	bool ended, closed; /* the session has its verdict; the manager's stream has ended */
+	struct err gone;    /* how the home ended, empty while it is there */
 	int console_fd;
 	size_t console_bytes;
 };
@@ -272,25 +273,39 @@ static void on_frame(const struct proto_frame *f, void *user_data)
 	}
 }
 
+/*
+ * The home and the manager's stream end in either order, and each tells a part: the home how, the
+ * stream perhaps a verdict that is still to be read. So the first waits for the second.
+ */
 static void on_closed(int code, const struct err *e, void *user_data)
 {
 	struct session *s = user_data;
 
-	/* what the home's end says is more telling, and follows at once */
-	if (code == 0 || code == -ECONNRESET || code == -EPIPE)
-		(void)loop_timer_set(s->hello, CLOSED_MS, 0);
-	else
+	s->closed = true;
+	if (code != 0 && code != -ECONNRESET && code != -EPIPE)
 		end_broken(s, e->text);
+	else if (s->gone.text[0])
+		end_broken(s, s->gone.text);
+	else
+		(void)loop_timer_set(s->hello, CLOSED_MS, 0);
 }
 
 static void on_home_ended(const char *text, void *user_data)
 {
-	end_broken(user_data, text);
+	struct session *s = user_data;
+
+	(void)err_set(&s->gone, -ECHILD, "%s", text);
+	if (s->closed)
+		end_broken(s, text);
+	else
+		(void)loop_timer_set(s->hello, CLOSED_MS, 0);
 }
 
 static void on_no_hello(struct loop_source *src, void *user_data)
 {
-	end_broken(user_data, "the manager says nothing");
+	struct session *s = user_data;
+
+	end_broken(s, s->gone.text[0] ? s->gone.text : "the manager says nothing");
 }
 
 static void on_deadline(struct loop_source *src, void *user_data)
