@@ -12,9 +12,11 @@
 #include "base/io.h"
 #include "base/num.h"
 #include "disks.h"
+#include "events.h"
 #include "isolation.h"
 #include "packages.h"
 #include "paths.h"
+#include "progress.h"
 #include "report.h"
 #include "session.h"
 
@@ -31,18 +33,32 @@ uint64_t build_now(const struct build *b)
 	return io_now_ms() - b->started_ms;
 }
 
+/* A phase that has ended, with what it copied. */
+static void tell_phase(struct build *b, const struct build_phase *p)
+{
+	struct build_progress all = {.phase = p->name, .ms = p->end_ms - p->start_ms};
+	char text[160];
+
+	if (strcmp(p->name, "copy-in") == 0)
+		all.bytes = b->in_bytes;
+	else if (strcmp(p->name, "save") == 0)
+		all.bytes = b->out_bytes;
+	all.rate = all.ms ? all.bytes * 1000 / all.ms : 0;
+	ui_detail(&b->ui, "%s", progress_text(&all, text, sizeof(text)));
+	if (all.bytes)
+		events_progress(b, &all);
+}
+
 void build_phase(struct build *b, const char *name)
 {
 	uint64_t now = build_now(b);
 	struct build_phase *p;
-	char text[NUM_TEXT_MAX];
 
 	if (b->n_phases > 0) {
 		p = &b->phases[b->n_phases - 1];
 		if (p->end_ms == 0) {
 			p->end_ms = MAX(now, (uint64_t)1);
-			ui_detail(&b->ui, "%s: %s", p->name,
-				  format_duration(p->end_ms - p->start_ms, text));
+			tell_phase(b, p);
 		}
 	}
 	if (!name || strcmp(name, "done") == 0 || b->n_phases == BUILD_PHASES_MAX)
@@ -50,6 +66,9 @@ void build_phase(struct build *b, const char *name)
 	p = &b->phases[b->n_phases++];
 	*p = (struct build_phase){.start_ms = now};
 	(void)snprintf(p->name, sizeof(p->name), "%s", name);
+	if (b->n_samples > 0 && strcmp(name, "copy-in") == 0)
+		b->read_before = b->samples[b->n_samples - 1].read;
+	events_phase(b, p);
 }
 
 void build_add_sample(struct build *b, const struct limits_sample *s)
@@ -356,8 +375,10 @@ void build_run(struct build *b)
 	if (r < 0) {
 		b->verdict = verdict_make(kind, "%s", e.text);
 		ui_error(&b->ui, "%s", e.text);
+		events_end(b);
 		return;
 	}
+	events_start(b);
 	run_worker(b);
 	build_phase(b, NULL);
 	if (report_write(b, &e) < 0)
@@ -365,6 +386,7 @@ void build_run(struct build *b)
 			verdict_make(VERDICT_INFRASTRUCTURE, "the build's report (%s) is lost: %s",
 				     verdict_name(b->verdict.kind), e.text);
 	report_summary(b);
+	events_end(b);
 }
 
 void build_done(struct build *b)

@@ -43,6 +43,12 @@ struct build_denied {
 	uint64_t port, count;
 };
 
+/* How far the copy of a phase is. */
+struct build_progress {
+	const char *phase;
+	uint64_t ms, bytes, total, rate; /* total 0: not known; rate in bytes a second */
+};
+
 /* Owns all. Zero it with BUILD_INIT; build_done frees. */
 struct build {
 	struct build_options opt;
@@ -69,6 +75,8 @@ struct build {
 	struct nested_plan plan;
 	const char *machine;
 	int image_fd, source_fd;
+	uint64_t read_before;	   /* what the worker had read when copy-in began */
+	uint64_t progress_told_ms; /* the last event of it */
 	uint64_t in_entries, in_bytes, out_entries, out_bytes;
 	struct buf sources; /* of this build */
 	struct buf outside_links;

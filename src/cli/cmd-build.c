@@ -1,36 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* contractor build: options in, exit status out. */
-#include <getopt.h>
-
 #include "base/num.h"
 #include "build.h"
 #include "cmd.h"
+#include "options.h"
 
 #define LOCK_WAIT_S 3600
 
 #define LIMITS_MAX 32
-
-static const char help[] =
-	"Usage: contractor build [OPTION...] SPEC\n"
-	"Run the build that SPEC describes in a throw-away virtual machine.\n"
-	"\n"
-	"  --isolation MODE     auto, nested or single, over the spec's\n"
-	"  --limit NAME=VALUE   set a limit, over the spec's: cpus, cpu-time, time, memory,\n"
-	"                       disk, output, files, log\n"
-	"  --boot-deadline TIME how long the worker may take to boot (5min; emulated\n"
-	"                       inside a manager VM: 20min)\n"
-	"  --lock-wait TIME     how long to wait for another build of the workspace (1h)\n"
-	"  --machine TYPE       microvm or q35\n"
-	"  --tcg                emulate, even where there is KVM\n"
-	"  --nice N             priority of the worker (10)\n"
-	"  --raw-log            show build output with its control sequences\n"
-	"  -q, --quiet          only errors\n"
-	"  -v, --verbose        each phase's time as it ends\n"
-	"  --debug              diagnostics of the manager\n"
-	"  -h, --help           this text\n"
-	"\n"
-	"Exit status: 0 built, 1 the build failed, 2 usage or spec, 3 over a limit,\n"
-	"4 forbidden network access, 5 infrastructure.\n";
 
 enum {
 	OPT_ISOLATION = 256,
@@ -40,63 +17,79 @@ enum {
 	OPT_MACHINE,
 	OPT_TCG,
 	OPT_NICE,
+	OPT_JSON,
 	OPT_RAW_LOG,
 	OPT_DEBUG,
 };
 
-static const struct option options[] = {
-	{"isolation", required_argument, NULL, OPT_ISOLATION},
-	{"limit", required_argument, NULL, OPT_LIMIT},
-	{"boot-deadline", required_argument, NULL, OPT_BOOT},
-	{"lock-wait", required_argument, NULL, OPT_LOCK_WAIT},
-	{"machine", required_argument, NULL, OPT_MACHINE},
-	{"tcg", no_argument, NULL, OPT_TCG},
-	{"nice", required_argument, NULL, OPT_NICE},
-	{"raw-log", no_argument, NULL, OPT_RAW_LOG},
-	{"quiet", no_argument, NULL, 'q'},
-	{"verbose", no_argument, NULL, 'v'},
-	{"debug", no_argument, NULL, OPT_DEBUG},
-	{"help", no_argument, NULL, 'h'},
+static const struct option_def defs[] = {
+	{OPT_ISOLATION, "isolation", "MODE", "auto, nested or single, over the spec's",
+	 "auto nested single"},
+	{OPT_LIMIT, "limit", "NAME=VALUE",
+	 "set a limit, over the spec's: cpus, cpu-time, time, memory,\n"
+	 "disk, output, files, log",
+	 "cpus= cpu-time= time= memory= disk= output= files= log="},
+	{OPT_BOOT, "boot-deadline", "TIME",
+	 "how long the worker may take to boot (5min; emulated\ninside a manager VM: 20min)", NULL},
+	{OPT_LOCK_WAIT, "lock-wait", "TIME",
+	 "how long to wait for another build of the workspace (1h)", NULL},
+	{OPT_MACHINE, "machine", "TYPE", "microvm, q35 or virt", "microvm q35 virt"},
+	{OPT_TCG, "tcg", NULL, "emulate, even where there is KVM", NULL},
+	{OPT_NICE, "nice", "N", "priority of the worker (10)", NULL},
+	{OPT_JSON, "json", NULL, "events on stdout, one JSON object a line", NULL},
+	{OPT_RAW_LOG, "raw-log", NULL, "show build output with its control sequences", NULL},
+	{'q', "quiet", NULL, "only errors", NULL},
+	{'v', "verbose", NULL, "each phase's time as it ends", NULL},
+	{OPT_DEBUG, "debug", NULL, "diagnostics of the manager", NULL},
 	{0},
 };
 
-static int bad(const char *option, const char *value, const char *wanted)
-{
-	(void)fprintf(stderr, "contractor: %s %s: %s\n", option, value, wanted);
-	return CMD_USAGE;
-}
+const struct option_verb verb_build = {
+	.name = "build",
+	.operands = "SPEC",
+	.about = "Run the build that SPEC describes in a throw-away virtual machine.\n",
+	.more = "Exit status: 0 built, 1 the build failed, 2 usage or spec, 3 over a limit,\n"
+		"4 forbidden network access, 5 infrastructure.\n",
+	.defs = defs,
+	.min = 1,
+	.max = 1,
+	.words = "@spec",
+};
 
-static int take_option(struct build *b, int opt)
+static int take_option(struct build *b, const struct options *o, int opt)
 {
+	const char *value = o->value;
 	uint64_t v;
 
 	switch (opt) {
 	case OPT_ISOLATION:
-		b->opt.isolation = optarg;
+		b->opt.isolation = value;
 		return 0;
 	case OPT_LIMIT:
 		if (b->opt.n_limits == LIMITS_MAX)
-			return bad("--limit", optarg, "given too often");
-		b->opt.limits[b->opt.n_limits++] = optarg;
+			return options_bad_value(o, "--limit", "given too often");
+		b->opt.limits[b->opt.n_limits++] = value;
 		return 0;
 	case OPT_BOOT:
-		if (parse_duration(optarg, &b->opt.boot_ms) < 0 || b->opt.boot_ms == 0)
-			return bad("--boot-deadline", optarg, "is not a time such as 90s or 2min");
+		if (parse_duration(value, &b->opt.boot_ms) < 0 || b->opt.boot_ms == 0)
+			return options_bad_value(o, "--boot-deadline",
+						 "is not a time such as 90s or 2min");
 		return 0;
 	case OPT_LOCK_WAIT:
-		if (parse_duration(optarg, &v) < 0 || v / 1000 > UINT32_MAX / 1000)
-			return bad("--lock-wait", optarg, "is not a time such as 90s or 2min");
+		if (parse_duration(value, &v) < 0 || v / 1000 > UINT32_MAX / 1000)
+			return options_bad_value(o, "--lock-wait",
+						 "is not a time such as 90s or 2min");
 		b->opt.lock_wait_s = (unsigned)(v / 1000);
 		return 0;
 	case OPT_MACHINE:
-		if (strcmp(optarg, "microvm") != 0 && strcmp(optarg, "q35") != 0 &&
-		    strcmp(optarg, "virt") != 0)
-			return bad("--machine", optarg, "is not microvm, q35 or virt");
-		b->opt.machine = optarg;
+		if (strcmp(value, "microvm") != 0 && strcmp(value, "q35") != 0 &&
+		    strcmp(value, "virt") != 0)
+			return options_bad_value(o, "--machine", "is not microvm, q35 or virt");
+		b->opt.machine = value;
 		return 0;
 	case OPT_NICE:
-		if (parse_u64(optarg, &v) < 0 || v > 19)
-			return bad("--nice", optarg, "is not 0 to 19");
+		if (parse_u64(value, &v) < 0 || v > 19)
+			return options_bad_value(o, "--nice", "is not 0 to 19");
 		b->opt.nice = (int)v;
 		return 0;
 	case OPT_TCG:
@@ -114,8 +107,10 @@ static int take_option(struct build *b, int opt)
 	case 'v':
 		b->ui.mode = UI_VERBOSE;
 		return 0;
+	case OPT_JSON:
+		b->ui.json = true;
+		return 0;
 	default:
-		(void)fprintf(stderr, "Try: contractor build --help\n");
 		return CMD_USAGE;
 	}
 }
@@ -124,27 +119,22 @@ int cmd_build(int argc, char **argv)
 {
 	const char *limits[LIMITS_MAX];
 	struct build b = BUILD_INIT;
-	int opt, r;
+	struct options o;
+	int opt, r = CMD_USAGE;
 
 	ui_init(&b.ui);
 	b.opt.limits = limits;
 	b.opt.lock_wait_s = LOCK_WAIT_S;
 	b.opt.nice = 10;
-	while ((opt = getopt_long(argc, argv, "hqv", options, NULL)) != -1) {
-		if (opt == 'h') {
-			(void)fputs(help, stdout);
-			return 0;
-		}
-		r = take_option(&b, opt);
+	options_begin(&o, &verb_build, argc, argv);
+	while ((opt = options_next(&o, &r)) > 0) {
+		r = take_option(&b, &o, opt);
 		if (r != 0)
 			return r;
 	}
-	if (optind + 1 != argc) {
-		(void)fprintf(stderr, "contractor: build wants one spec; try: contractor build "
-				      "hello.yaml\n");
-		return CMD_USAGE;
-	}
-	b.opt.spec_path = argv[optind];
+	if (opt < 0)
+		return r;
+	b.opt.spec_path = o.operand[0];
 	build_run(&b);
 	r = (int)b.verdict.kind;
 	build_done(&b);

@@ -2,7 +2,6 @@
 /* contractor check SPEC: is the spec correct, and may a build of it reach that host? */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 
 #include "base/io.h"
 #include "base/num.h"
@@ -12,21 +11,33 @@
 #include "net/own.h"
 #include "net/policy.h"
 #include "net/repository.h"
+#include "options.h"
 #include "spec/spec.h"
 
-static const char usage[] =
-	"usage: contractor check [OPTION...] SPEC\n"
-	"\n"
-	"Checks the build spec. With --host it says whether a build of it may connect there, and\n"
-	"by which rule, as the network of a build decides it; nothing is connected to.\n"
-	"\n"
-	"      --host HOST      a name or an address\n"
-	"      --port PORT      the port; default: the protocol's own\n"
-	"      --protocol NAME  tcp (default), udp, or http, https, ssh, git, rsync, ftp, dns\n"
-	"      --phase PHASE    prepare or build (default)\n"
-	"  -h, --help           this text\n"
-	"\n"
-	"Exit status: 0 correct, or allowed; 2 usage or a wrong spec; 4 denied.\n";
+enum { OPT_HOST = 256, OPT_PORT, OPT_PROTOCOL, OPT_PHASE };
+
+static const struct option_def defs[] = {
+	{OPT_HOST, "host", "HOST", "a name or an address", NULL},
+	{OPT_PORT, "port", "PORT", "the port; default: the protocol's own", NULL},
+	{OPT_PROTOCOL, "protocol", "NAME",
+	 "tcp (default), udp, or http, https, ssh, git, rsync, ftp, dns",
+	 "tcp udp http https ssh git rsync ftp dns"},
+	{OPT_PHASE, "phase", "PHASE", "prepare or build (default)", "prepare build"},
+	{0},
+};
+
+const struct option_verb verb_check = {
+	.name = "check",
+	.operands = "SPEC",
+	.about = "Checks the build spec. With --host it says whether a build of it may connect "
+		 "there, and\n"
+		 "by which rule, as the network of a build decides it; nothing is connected to.\n",
+	.more = "Exit status: 0 correct, or allowed; 2 usage or a wrong spec; 4 denied.\n",
+	.defs = defs,
+	.min = 1,
+	.max = 1,
+	.words = "@spec",
+};
 
 struct arguments {
 	const char *spec, *host, *port, *protocol, *phase;
@@ -182,40 +193,28 @@ static int check(const struct arguments *a)
 	return fflush(stdout) == 0 ? CMD_OK : fail(strerror(errno));
 }
 
-static int usage_error(void)
-{
-	(void)fputs(usage, stderr);
-	return CMD_USAGE;
-}
-
 int cmd_check(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"host", required_argument, NULL, 'H'},	    {"port", required_argument, NULL, 'P'},
-		{"protocol", required_argument, NULL, 'X'}, {"phase", required_argument, NULL, 'Y'},
-		{"help", no_argument, NULL, 'h'},	    {NULL, 0, NULL, 0},
-	};
 	struct arguments a = {0};
-	int c;
+	struct options o;
+	int c, r = CMD_USAGE;
 
-	optind = 0; /* glibc: start anew, whatever was parsed before */
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (c == 'H')
-			a.host = optarg;
-		else if (c == 'P')
-			a.port = optarg;
-		else if (c == 'X')
-			a.protocol = optarg;
-		else if (c == 'Y')
-			a.phase = optarg;
-		else if (c == 'h')
-			return fputs(usage, stdout) >= 0 && fflush(stdout) == 0 ? CMD_OK
-										: CMD_USAGE;
+	options_begin(&o, &verb_check, argc, argv);
+	while ((c = options_next(&o, &r)) > 0) {
+		if (c == OPT_HOST)
+			a.host = o.value;
+		else if (c == OPT_PORT)
+			a.port = o.value;
+		else if (c == OPT_PROTOCOL)
+			a.protocol = o.value;
 		else
-			return usage_error();
+			a.phase = o.value;
 	}
-	if (argc - optind != 1 || (!a.host && (a.port || a.protocol || a.phase)))
-		return usage_error();
-	a.spec = argv[optind];
+	if (c < 0)
+		return r;
+	if (!a.host && (a.port || a.protocol || a.phase))
+		return options_misuse(&verb_check,
+				      "--port, --protocol and --phase belong to --host");
+	a.spec = o.operand[0];
 	return check(&a);
 }

@@ -1,17 +1,25 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* contractor dump SPEC: the spec as JSON, through the real parser. */
 #include <errno.h>
-#include <getopt.h>
 
 #include "base/json.h"
 #include "cmd.h"
+#include "options.h"
 #include "spec/spec.h"
 
-static const char usage[] = "usage: contractor dump SPEC\n"
-			    "\n"
-			    "Checks the build spec and prints it as JSON.\n"
-			    "\n"
-			    "  -h, --help  this text\n";
+static const struct option_def defs[] = {
+	{0},
+};
+
+const struct option_verb verb_dump = {
+	.name = "dump",
+	.operands = "SPEC",
+	.about = "Checks the build spec and prints it as JSON.\n",
+	.defs = defs,
+	.min = 1,
+	.max = 1,
+	.words = "@spec",
+};
 
 /* True if all of it has reached stdout's file; what is closed or full is an error, not silence. */
 static bool put_stdout(const char *text)
@@ -40,22 +48,11 @@ static int dump(const char *path)
 
 int cmd_dump(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
-	int c;
+	struct options o;
+	int r = CMD_USAGE;
 
-	optind = 0; /* glibc: start anew, whatever was parsed before */
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (c == 'h')
-			return put_stdout(usage) ? 0 : 2;
-		(void)fputs(usage, stderr);
-		return 2;
-	}
-	if (argc - optind != 1) {
-		(void)fputs(usage, stderr);
-		return 2;
-	}
-	return dump(argv[optind]);
+	options_begin(&o, &verb_dump, argc, argv);
+	if (options_next(&o, &r) < 0)
+		return r;
+	return dump(o.operand[0]);
 }

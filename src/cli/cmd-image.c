@@ -2,28 +2,13 @@
 /* contractor image build: a Debian worker image from packages. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 
 #include "base/io.h"
 #include "base/num.h"
 #include "cmd.h"
 #include "image/build.h"
+#include "options.h"
 #include "paths.h"
-
-static const char usage[] =
-	"usage: contractor image build -o FILE [OPTION...]\n"
-	"\n"
-	"Makes a worker image from Debian packages, and its manifest FILE.json beside it.\n"
-	"\n"
-	"  -o, --output FILE      the image (worker.img)\n"
-	"      --suite SUITE      Debian's release (bookworm)\n"
-	"      --arch ARCH        amd64 or arm64 (this machine's)\n"
-	"      --include PKG,...  packages besides the base system (build-essential); '' for none\n"
-	"      --size SIZE        what the root file system may take at most (4G)\n"
-	"      --mirror URL       where the packages come from (Debian's own mirror network)\n"
-	"      --log FILE         keep the output of the tools\n"
-	"  -q, --quiet            no word of progress\n"
-	"  -h, --help             this text\n";
 
 #define LOG_TAIL_LINES 20
 #define LOG_TAIL_MAX   (64 * KIB)
@@ -101,69 +86,29 @@ static int build(struct image_build *b, const char *log_path)
 
 enum { OPT_SUITE = 256, OPT_ARCH, OPT_INCLUDE, OPT_SIZE, OPT_MIRROR, OPT_LOG };
 
-/* Reads the options into b; -1 when all is well, else the exit status. */
-static int parse(int argc, char **argv, struct image_build *b, const char **ret_log)
-{
-	static const struct option options[] = {
-		{"output", required_argument, NULL, 'o'},
-		{"suite", required_argument, NULL, OPT_SUITE},
-		{"arch", required_argument, NULL, OPT_ARCH},
-		{"include", required_argument, NULL, OPT_INCLUDE},
-		{"size", required_argument, NULL, OPT_SIZE},
-		{"mirror", required_argument, NULL, OPT_MIRROR},
-		{"log", required_argument, NULL, OPT_LOG},
-		{"quiet", no_argument, NULL, 'q'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
-	int c;
+static const struct option_def build_defs[] = {
+	{'o', "output", "FILE", "the image (worker.img)", "@file"},
+	{OPT_SUITE, "suite", "SUITE", "Debian's release (bookworm)", "bullseye bookworm trixie"},
+	{OPT_ARCH, "arch", "ARCH", "amd64 or arm64 (this machine's)", "amd64 arm64"},
+	{OPT_INCLUDE, "include", "PKG,...",
+	 "packages besides the base system (build-essential); '' for none", NULL},
+	{OPT_SIZE, "size", "SIZE", "what the root file system may take at most (4G)", NULL},
+	{OPT_MIRROR, "mirror", "URL", "where the packages come from (Debian's own mirror network)",
+	 NULL},
+	{OPT_LOG, "log", "FILE", "keep the output of the tools", "@file"},
+	{'q', "quiet", NULL, "no word of progress", NULL},
+	{0},
+};
 
-	optind = 0; /* glibc: start anew, whatever was parsed before */
-	while ((c = getopt_long(argc, argv, "o:qh", options, NULL)) != -1) {
-		switch (c) {
-		case 'o':
-			b->output = optarg;
-			break;
-		case OPT_SUITE:
-			b->suite = optarg;
-			break;
-		case OPT_ARCH:
-			b->arch = optarg;
-			break;
-		case OPT_INCLUDE:
-			b->include = optarg;
-			break;
-		case OPT_SIZE:
-			if (parse_size(optarg, &b->size) == 0)
-				break;
-			(void)fprintf(stderr, "contractor: --size %s: not a size like 4G\n",
-				      optarg);
-			return CMD_USAGE;
-		case OPT_MIRROR:
-			b->mirror = optarg;
-			break;
-		case OPT_LOG:
-			*ret_log = optarg;
-			break;
-		case 'q':
-			b->progress = NULL;
-			break;
-		case 'h':
-			return fputs(usage, stdout) < 0 || fflush(stdout) != 0 ? CMD_USAGE : CMD_OK;
-		default:
-			(void)fputs(usage, stderr);
-			return CMD_USAGE;
-		}
-	}
-	if (argc != optind) {
-		(void)fprintf(stderr, "contractor: image build: what is \"%s\"?\n%s", argv[optind],
-			      usage);
-		return CMD_USAGE;
-	}
-	return -1;
-}
+const struct option_verb verb_image_build = {
+	.name = "image build",
+	.operands = "",
+	.about = "Makes a worker image from Debian packages, and its manifest FILE.json beside "
+		 "it.\n",
+	.defs = build_defs,
+};
 
-int cmd_image(int argc, char **argv)
+static int cmd_image_build(int argc, char **argv)
 {
 	struct image_build b = {
 		.output = "worker.img",
@@ -174,14 +119,47 @@ int cmd_image(int argc, char **argv)
 		.progress = print_progress,
 	};
 	const char *log_path = NULL;
-	int r;
+	struct options o;
+	int c, r = CMD_USAGE;
 
-	if (argc >= 2 && (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0))
-		return fputs(usage, stdout) < 0 || fflush(stdout) != 0 ? CMD_USAGE : CMD_OK;
-	if (argc < 2 || strcmp(argv[1], "build") != 0) {
-		(void)fputs(usage, stderr);
-		return CMD_USAGE;
+	options_begin(&o, &verb_image_build, argc, argv);
+	while ((c = options_next(&o, &r)) > 0) {
+		switch (c) {
+		case 'o':
+			b.output = o.value;
+			break;
+		case OPT_SUITE:
+			b.suite = o.value;
+			break;
+		case OPT_ARCH:
+			b.arch = o.value;
+			break;
+		case OPT_INCLUDE:
+			b.include = o.value;
+			break;
+		case OPT_SIZE:
+			if (parse_size(o.value, &b.size) < 0)
+				return options_bad_value(&o, "--size", "is not a size like 4G");
+			break;
+		case OPT_MIRROR:
+			b.mirror = o.value;
+			break;
+		case OPT_LOG:
+			log_path = o.value;
+			break;
+		default:
+			b.progress = NULL;
+			break;
+		}
 	}
-	r = parse(argc - 1, argv + 1, &b, &log_path);
-	return r >= 0 ? r : build(&b, log_path);
+	return c < 0 ? r : build(&b, log_path);
+}
+
+static const struct cmd_verb verbs[] = {
+	{"build", cmd_image_build, "make a worker image from Debian packages"},
+};
+
+int cmd_image(int argc, char **argv)
+{
+	return cmd_dispatch("image", verbs, ARRAY_SIZE(verbs), argc, argv);
 }

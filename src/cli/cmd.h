@@ -3,6 +3,8 @@
 #ifndef CONTRACTOR_CLI_CMD_H
 #define CONTRACTOR_CLI_CMD_H
 
+#include <stddef.h>
+
 enum cmd_status {
 	CMD_OK = 0,
 	CMD_FAILED = 1,
@@ -11,6 +13,23 @@ enum cmd_status {
 	CMD_DENIED = 4,
 	CMD_INFRASTRUCTURE = 5,
 };
+
+struct option_verb;
+
+struct cmd_verb {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help; /* a few words */
+};
+
+/*
+ * Runs the verb that argv[1] names, argv[0] being the word before it: `group` ("image", NULL at the
+ * top). Without a word, and with one that is none of them, a message and the status for usage.
+ */
+int cmd_dispatch(const char *group, const struct cmd_verb *verbs, size_t n, int argc, char **argv);
+
+/* What each verb says of itself. */
+extern const struct option_verb verb_build, verb_check, verb_doctor, verb_dump, verb_image_build;
 
 int cmd_build(int argc, char **argv);
 int cmd_check(int argc, char **argv);

@@ -14,10 +14,12 @@
 #include "base/num.h"
 #include "base/text.h"
 #include "dial-process.h"
+#include "events.h"
 #include "home.h"
 #include "manager-home.h"
 #include "manager/proto.h"
 #include "packer.h"
+#include "progress.h"
 
 /* Beyond the worker's own time limit: start, last poll, the stop of QEMU and the last message. */
 #define MANAGER_SLACK_MS 60000
@@ -175,6 +177,7 @@ static void on_denied(struct session *s, const cJSON *msg)
 	if (id == b->n_denied) {
 		b->n_denied++;
 		ui_say(&b->ui, "denied: %s", d->reason);
+		events_denied(b, d);
 	}
 }
 
@@ -197,6 +200,7 @@ static void on_control(struct session *s, const cJSON *msg)
 		copy_name(b->accel_why, sizeof(b->accel_why), json_str(msg, "why"));
 		ui_say(&b->ui, "worker: %s, %s%s%s", b->machine, b->accel,
 		       b->accel_why[0] ? ": " : "", b->accel_why);
+		events_worker(b);
 	} else if (strcmp(type, "phase") == 0) {
 		copy_name(phase, sizeof(phase), name);
 		build_phase(b, phase);
@@ -205,6 +209,7 @@ static void on_control(struct session *s, const cJSON *msg)
 		check_disks(s, &sample);
 		limits_peak(&b->peak, &sample);
 		build_add_sample(b, &sample);
+		events_sample(b, &sample);
 	} else if (strcmp(type, "denied") == 0) {
 		on_denied(s, msg);
 	} else if (strcmp(type, "end") == 0) {
@@ -326,11 +331,9 @@ static void on_space(struct loop_source *src, void *user_data)
 
 static void on_status(struct loop_source *src, void *user_data)
 {
-	struct build *b = ((struct session *)user_data)->b;
-	const struct build_phase *p = &b->phases[b->n_phases - 1];
-	char text[NUM_TEXT_MAX];
+	struct session *s = user_data;
 
-	ui_status(&b->ui, "%s %s", p->name, format_duration(build_now(b) - p->start_ms, text));
+	progress_tick(s->b, s->files->input_rw, s->files->output);
 }
 
 static void on_signal(struct loop_source *src, const struct signalfd_siginfo *info, void *user_data)
@@ -496,7 +499,7 @@ static int watch(struct session *s, struct err *e)
 		r = loop_add_timer(s->loop, on_space, s, &s->space);
 	if (r == 0)
 		r = loop_timer_set(s->space, SPACE_MS, SPACE_MS);
-	if (r == 0 && s->b->ui.live)
+	if (r == 0 && (s->b->ui.live || s->b->ui.json))
 		r = loop_timer_set(s->status, STATUS_MS, STATUS_MS);
 	return r < 0 ? err_errno(e, r, "cannot set up the session") : 0;
 }

@@ -28,7 +28,7 @@ void ui_status(struct ui *u, const char *fmt, ...)
 	va_list ap;
 	int n;
 
-	if (!u->live || u->mode == UI_QUIET || u->midline)
+	if (!u->live || u->json || u->mode == UI_QUIET || u->midline)
 		return;
 	n = snprintf(text, sizeof(text), "\r\x1b[Kcontractor: ");
 	va_start(ap, fmt);
@@ -36,6 +36,32 @@ void ui_status(struct ui *u, const char *fmt, ...)
 	va_end(ap);
 	(void)io_write_full(STDERR_FILENO, text, strlen(text));
 	u->shown = true;
+}
+
+void ui_event(struct ui *u, cJSON *consume_j)
+{
+	_cleanup_(json_free_p) cJSON *j = consume_j;
+	_cleanup_free_ char *text = j && u->json ? json_print(j) : NULL;
+	size_t len = text ? strlen(text) : 0;
+
+	if (!text)
+		return;
+	text[len] = '\n'; /* in the place of the NUL: one write is one whole line */
+	(void)io_write_full(STDOUT_FILENO, text, len + 1);
+}
+
+/* An event with a text that may be anything. */
+static void event_text(struct ui *u, const char *name, const char *text, size_t len)
+{
+	_cleanup_(json_free_p) cJSON *j = cJSON_CreateObject();
+	_cleanup_buf_ struct buf out = {0};
+	bool as_it_is = u->raw_log && text_is_utf8(text, len);
+
+	if (!j || (as_it_is ? buf_put(&out, text, len) : text_escape(&out, text, len)) < 0)
+		return;
+	(void)cJSON_AddStringToObject(j, "event", name);
+	(void)cJSON_AddStringToObject(j, "text", buf_str(&out));
+	ui_event(u, take_ptr(&j));
 }
 
 static void say(struct ui *u, const char *fmt, va_list ap)
@@ -52,6 +78,20 @@ static void say(struct ui *u, const char *fmt, va_list ap)
 	(void)io_write_full(STDERR_FILENO, text, (size_t)n);
 }
 
+/* In json mode an event in the place of a line. */
+static void say_or_tell(struct ui *u, const char *event, const char *fmt, va_list ap)
+{
+	char text[4096];
+
+	if (!u->json) {
+		say(u, fmt, ap);
+		return;
+	}
+	ui_output_end(u);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	event_text(u, event, text, strlen(text));
+}
+
 void ui_say(struct ui *u, const char *fmt, ...)
 {
 	va_list ap;
@@ -59,7 +99,7 @@ void ui_say(struct ui *u, const char *fmt, ...)
 	if (u->mode == UI_QUIET)
 		return;
 	va_start(ap, fmt);
-	say(u, fmt, ap);
+	say_or_tell(u, "message", fmt, ap);
 	va_end(ap);
 }
 
@@ -70,7 +110,7 @@ void ui_detail(struct ui *u, const char *fmt, ...)
 	if (u->mode != UI_VERBOSE)
 		return;
 	va_start(ap, fmt);
-	say(u, fmt, ap);
+	say_or_tell(u, "message", fmt, ap);
 	va_end(ap);
 }
 
@@ -78,6 +118,11 @@ void ui_error(struct ui *u, const char *fmt, ...)
 {
 	va_list ap;
 
+	if (u->json) {
+		va_start(ap, fmt);
+		say_or_tell(u, "error", fmt, ap);
+		va_end(ap);
+	}
 	va_start(ap, fmt);
 	say(u, fmt, ap);
 	va_end(ap);
@@ -105,6 +150,10 @@ static void show(struct ui *u, const char *data, size_t len)
 
 	if (len == 0)
 		return;
+	if (u->json) {
+		event_text(u, "output", data, len);
+		return;
+	}
 	clear_status(u);
 	if (u->raw_log) {
 		(void)io_write_full(STDOUT_FILENO, data, len);
@@ -120,7 +169,7 @@ void ui_output(struct ui *u, const char *data, size_t len)
 
 	if (u->mode == UI_QUIET || buf_put(&u->held, data, len) < 0)
 		return;
-	keep = u->raw_log ? 0 : unfinished(u->held.data, u->held.len);
+	keep = u->raw_log && !u->json ? 0 : unfinished(u->held.data, u->held.len);
 	show(u, u->held.data, u->held.len - keep);
 	buf_drop(&u->held, u->held.len - keep);
 }

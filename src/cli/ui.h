@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/json.h"
 
 enum ui_mode {
 	UI_NORMAL,
@@ -17,6 +18,7 @@ enum ui_mode {
 
 struct ui {
 	enum ui_mode mode;
+	bool json;	 /* events on stdout, nothing but errors on stderr */
 	bool raw_log;	 /* build output goes out as it came, control sequences and all */
 	bool live;	 /* stderr is a terminal: a status line is redrawn in place */
 	bool shown;	 /* the status line stands there now */
@@ -27,7 +29,7 @@ struct ui {
 /* Looks whether stderr is a terminal that can redraw a line. */
 void ui_init(struct ui *u);
 
-/* One line "contractor: text" on stderr; nothing in quiet mode. */
+/* One line "contractor: text" on stderr (json: an event); nothing in quiet mode. */
 void ui_say(struct ui *u, const char *fmt, ...) _printf_(2, 3);
 
 /* The same, only in verbose mode. */
@@ -42,6 +44,9 @@ void ui_error(struct ui *u, const char *fmt, ...) _printf_(2, 3);
 
 /* Build output, to stdout, control characters made visible unless raw_log is set. */
 void ui_output(struct ui *u, const char *data, size_t len);
+
+/* One line of JSON on stdout, in json mode alone; consumes j (NULL: nothing). */
+void ui_event(struct ui *u, cJSON *consume_j);
 
 /* Shows what ui_output still holds and ends an open line. */
 void ui_output_end(struct ui *u);

@@ -58,7 +58,7 @@ CASES = [
      "contractor: --phase: prepare or build, not never\n"),
     ("--host a\x1b[31m --port 1", 2, "",
      "contractor: --host: a\\x1b[31m is no host name and no address\n"),
-    ("--port 1", 2, "", "usage: contractor check"),
+    ("--port 1", 2, "", "contractor: check: --port, --protocol and --phase belong to --host\nTry: contractor check --help\n"),
     ("--nonsense", 2, "", None),
 ]
 

@@ -262,7 +262,7 @@ def usage():
     for args, status in (([], 2), (["a", "b"], 2), (["--nonsense"], 2), (["--help"], 0)):
         p = subprocess.run([DUMP] + args, capture_output=True, text=True)
         text = p.stdout if status == 0 else p.stderr
-        ok(p.returncode == status and "usage: contractor dump SPEC" in text, f"dump {args}", p)
+        ok(p.returncode == status and "contractor dump" in text, f"dump {args}", p)
     with open("/dev/full", "w") as full:
         p = subprocess.run([DUMP, "hello.yaml"], cwd=FOLDER, stdout=full, stderr=subprocess.PIPE)
     ok(p.returncode == 2 and b"No space left" in p.stderr, "a full stdout is told", p)
