@@ -7,8 +7,8 @@
 # runs everything there as that user; then the few tests that are about root. Logs are below
 # .build/test*/meson-logs of the tree that the tests ran in.
 #
-# Beside it, one command each: tests/fuzz/run.sh NAME SECONDS, tests/fault/run.sh,
-# tests/coverage.sh, tests/bench/cold.
+# Beside it, one command each: tests/run-slow.sh for the tests of suite "slow",
+# tests/fuzz/run.sh NAME SECONDS, tests/fault/run.sh, tests/coverage.sh, tests/bench/cold.
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -74,11 +74,15 @@ run_as_user() {
 	export CONTRACTOR_TEST_IMAGE CONTRACTOR_ASAN
 	make_image || echo "no worker image: what needs one will fail" >&2
 
-	no_slow=
+	: >"$top/.build/logs"
+	if [ -n "${CONTRACTOR_TEST_SLOW:-}" ]; then
+		run "$build" slow --suite slow --num-processes 1
+		return
+	fi
+	no_slow='--no-suite slow'
 	for s in $slow_suites; do
 		no_slow="$no_slow --no-suite $s"
 	done
-	: >"$top/.build/logs"
 	# shellcheck disable=SC2086 # a list of words
 	run "$build" fast $no_slow
 	run "$asan" asan --suite unit --suite golden --suite fuzz-replay
