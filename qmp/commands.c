@@ -65,6 +65,79 @@ int qmp_query_blockstats(struct qmp *q, uint64_t deadline_ms, qmp_blockstats_fn 
 	return r;
 }
 
+int qmp_parse_vcpus(const cJSON *ret, struct qmp_vcpus *out, struct err *e)
+{
+	struct qmp_vcpus v = {.n = 0};
+	const cJSON *item;
+	uint64_t index;
+
+	if (!cJSON_IsArray(ret))
+		return err_set(e, -EBADMSG, "query-cpus-fast: the answer is not a list");
+	cJSON_ArrayForEach (item, ret) {
+		if (v.n == QMP_VCPUS_MAX)
+			return err_set(e, -EBADMSG, "query-cpus-fast: too many vCPUs");
+		if (json_u64(item, "cpu-index", &index) < 0 || index != v.n ||
+		    json_u64(item, "thread-id", &v.thread[v.n]) < 0)
+			return err_set(e, -EBADMSG, "query-cpus-fast: vCPU %zu makes no sense",
+				       v.n);
+		v.n++;
+	}
+	*out = v;
+	return 0;
+}
+
+uint64_t qmp_parse_stat(const cJSON *ret, const char *name)
+{
+	const cJSON *vcpu, *stat;
+	uint64_t sum = 0;
+
+	if (!cJSON_IsArray(ret))
+		return 0;
+	cJSON_ArrayForEach (vcpu, ret) {
+		const cJSON *stats = json_get(vcpu, "stats");
+
+		if (!cJSON_IsArray(stats))
+			continue;
+		cJSON_ArrayForEach (stat, stats) {
+			const char *s = json_str(stat, "name");
+			uint64_t v = json_u64_or(stat, "value", 0);
+
+			if (s && strcmp(s, name) == 0 && v <= UINT64_MAX - sum)
+				sum += v;
+		}
+	}
+	return sum;
+}
+
+int qmp_query_vcpus(struct qmp *q, uint64_t deadline_ms, qmp_reply_fn fn, void *user_data)
+{
+	return qmp_command(q, "query-cpus-fast", NULL, deadline_ms, fn, user_data);
+}
+
+int qmp_query_stat(struct qmp *q, const char *name, uint64_t deadline_ms, qmp_reply_fn fn,
+		   void *user_data)
+{
+	_cleanup_(json_free_p) cJSON *args = cJSON_CreateObject();
+	cJSON *providers, *kvm, *names, *one = cJSON_CreateString(name);
+
+	providers = cJSON_AddArrayToObject(args, "providers");
+	kvm = cJSON_CreateObject();
+	if (!one || !kvm || !cJSON_AddStringToObject(args, "target", "vcpu") ||
+	    !cJSON_AddItemToArray(providers, kvm)) {
+		cJSON_Delete(kvm);
+		cJSON_Delete(one);
+		return -ENOMEM;
+	}
+	names = cJSON_AddStringToObject(kvm, "provider", "kvm")
+			? cJSON_AddArrayToObject(kvm, "names")
+			: NULL;
+	if (!cJSON_AddItemToArray(names, one)) {
+		cJSON_Delete(one);
+		return -ENOMEM;
+	}
+	return qmp_command(q, "query-stats", take_ptr(&args), deadline_ms, fn, user_data);
+}
+
 int qmp_quit(struct qmp *q, uint64_t deadline_ms, qmp_reply_fn fn, void *user_data)
 {
 	return qmp_command(q, "quit", NULL, deadline_ms, fn, user_data);

@@ -31,6 +31,31 @@ int qmp_parse_blockstats(const cJSON *ret, struct qmp_blockstats *out, struct er
 int qmp_query_blockstats(struct qmp *q, uint64_t deadline_ms, qmp_blockstats_fn fn,
 			 void *user_data);
 
+#define QMP_VCPUS_MAX 255
+
+/* Thread ids of the vCPUs as QEMU's own process namespace has them, by index. */
+struct qmp_vcpus {
+	uint64_t thread[QMP_VCPUS_MAX];
+	size_t n;
+};
+
+/* Pure: the answer of query-cpus-fast (machine.json). 0 or -EBADMSG. */
+int qmp_parse_vcpus(const cJSON *ret, struct qmp_vcpus *out, struct err *e);
+
+/* Pure: the sum of one counter of all vCPUs in the answer of query-stats (stats.json); what is not
+ * there or no number counts as 0, for nothing in it is promised to stay. */
+uint64_t qmp_parse_stat(const cJSON *ret, const char *name);
+
+/* query-cpus-fast; its answer goes to qmp_parse_vcpus. 0 or a negative errno. */
+int qmp_query_vcpus(struct qmp *q, uint64_t deadline_ms, qmp_reply_fn fn, void *user_data);
+
+/*
+ * query-stats of the vCPUs, one counter of KVM's by name; its answer goes to qmp_parse_stat. QEMU
+ * has it since 7.1 (-ENOSYS before), and without KVM the answer is an empty list.
+ */
+int qmp_query_stat(struct qmp *q, const char *name, uint64_t deadline_ms, qmp_reply_fn fn,
+		   void *user_data);
+
 /* quit: QEMU answers and ends. fn may be NULL. */
 int qmp_quit(struct qmp *q, uint64_t deadline_ms, qmp_reply_fn fn, void *user_data);
 

@@ -60,18 +60,11 @@ static void add_samples(const struct build *b, cJSON *report)
 	cJSON *list = cJSON_AddArrayToObject(report, "samples");
 
 	for (size_t i = 0; i < b->n_samples; i++) {
-		const struct limits_sample *s = &b->samples[i];
 		cJSON *o = cJSON_CreateObject();
 
 		if (!o || !cJSON_AddItemToArray(list, o))
 			return;
-		(void)json_add_u64(o, "at-ms", s->at_ms);
-		(void)json_add_u64(o, "cpu-ms", s->cpu_ms);
-		(void)json_add_u64(o, "memory", s->memory);
-		(void)json_add_u64(o, "disk", s->disk);
-		(void)json_add_u64(o, "read", s->read);
-		(void)json_add_u64(o, "written", s->written);
-		(void)json_add_u64(o, "log", s->log);
+		limits_sample_to_json(&b->samples[i], o);
 	}
 }
 

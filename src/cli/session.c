@@ -93,18 +93,6 @@ static void on_packed(int code, const struct input_result *res, uint64_t end_at,
 		end_broken(s, "cannot tell the manager to go");
 }
 
-static void read_sample(const cJSON *j, struct limits_sample *s)
-{
-	s->at_ms = json_u64_or(j, "at-ms", 0);
-	s->cpu_ms = json_u64_or(j, "cpu-ms", 0);
-	s->memory = json_u64_or(j, "memory", 0);
-	s->disk = json_u64_or(j, "disk", 0);
-	s->output = json_u64_or(j, "output", 0);
-	s->log = json_u64_or(j, "log", 0);
-	s->read = json_u64_or(j, "read", 0);
-	s->written = json_u64_or(j, "written", 0);
-}
-
 static uint64_t allocated(int fd)
 {
 	struct stat st;
@@ -137,7 +125,7 @@ static void on_end_message(struct session *s, const cJSON *msg)
 	struct verdict v = verdict_of_end(msg);
 	struct limits_sample peak = {0};
 
-	read_sample(json_get(msg, "peak"), &peak);
+	limits_sample_from_json(json_get(msg, "peak"), &peak);
 	check_disks(s, &peak);
 	limits_peak(&s->b->peak, &peak);
 	end(s, &v);
@@ -205,7 +193,7 @@ static void on_control(struct session *s, const cJSON *msg)
 		copy_name(phase, sizeof(phase), name);
 		build_phase(b, phase);
 	} else if (strcmp(type, "sample") == 0) {
-		read_sample(msg, &sample);
+		limits_sample_from_json(msg, &sample);
 		check_disks(s, &sample);
 		limits_peak(&b->peak, &sample);
 		build_add_sample(b, &sample);

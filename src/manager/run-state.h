@@ -14,7 +14,6 @@
 #define RUN_QMP_DEADLINE_MS  10000
 #define RUN_STOP_DEADLINE_MS 10000
 #define RUN_SEND_DEADLINE_MS 10000
-#define RUN_POLL_MS	     250
 
 enum stage {
 	STAGE_ORDER, /* waits for the order */
@@ -35,13 +34,18 @@ struct run {
 	struct ctl_state ctl;
 	bool go;	    /* the CLI has said that the input is complete */
 	uint64_t input_end; /* where it ends on the disk */
-	bool polling;
+	bool kvm;	    /* and QEMU has query-stats */
+	struct {
+		bool blocks, vcpus, kvm;
+	} asked; /* and not yet answered */
+	pid_t vcpu_tids[LIMITS_VCPUS_MAX];
 	int ctl_fd, log_fd;
 	struct buf ctl_in;
 	struct loop_source *ctl_source, *log_source, *deadline, *poll, *wall;
 	uint64_t started_ms, sampled_ms;
 	struct limits_sample now, peak;
 	/* the end, fixed by the first cause */
+	uint64_t ended_ms;
 	const char *outcome;
 	struct limits_hit hit;
 	char reason[ERR_TEXT_MAX];
@@ -61,18 +65,15 @@ void run_finish_limit(struct run *r, const struct limits_hit *hit);
 /* run-vm.c: starts QEMU by the order. 0 or a negative errno. */
 int run_start_vm(struct run *r, struct err *e);
 
-/* run-vm.c: takes a sample and judges it. False when the run ended by it, over a limit. */
+/* run-sample.c: takes a sample and judges it. False when the run ended by it, over a limit. */
 bool run_check(struct run *r);
 
-/* run-vm.c: what QEMU has counted of its disks, into the present sample. */
+/* run-sample.c: what QEMU has counted of its disks, into the present sample. */
 struct qmp_blockstats;
 void run_take_stats(struct run *r, const struct qmp_blockstats *stats);
 
-/* run-vm.c: the poll timer; counters, limits, the sample for the report. */
+/* run-sample.c: the poll timer; counters, limits, the sample for the report. */
 void run_poll(struct loop_source *s, void *user_data);
-
-/* run-vm.c: the members of a sample, into a message. */
-void run_add_sample(cJSON *j, const struct limits_sample *s);
 
 /* run-guest.c: the two ports' callbacks. */
 void run_on_ctl(struct loop_source *s, uint32_t events, void *user_data);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The run's QEMU: what it is given, what its events mean, and what it has used. */
+/* The run's QEMU: what it is given, and what its events mean. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -11,147 +10,12 @@
 #include "base/child.h"
 #include "base/io.h"
 #include "base/text.h"
-#include "qmp/commands.h"
 #include "run-state.h"
 #include "vm/tsc.h"
 
-#define SAMPLE_MS 1000
 /* What was translated once is too dear to throw away there; see src/cli/nested.c. */
 #define NESTED_TB_SIZE (160 * MIB)
 #define TB_SIZE	       (56 * MIB) /* with it QEMU stays within 128 MiB beside the guest's memory */
-
-void run_add_sample(cJSON *j, const struct limits_sample *s)
-{
-	(void)json_add_u64(j, "at-ms", s->at_ms);
-	(void)json_add_u64(j, "cpu-ms", s->cpu_ms);
-	(void)json_add_u64(j, "memory", s->memory);
-	(void)json_add_u64(j, "disk", s->disk);
-	(void)json_add_u64(j, "output", s->output);
-	(void)json_add_u64(j, "log", s->log);
-	(void)json_add_u64(j, "read", s->read);
-	(void)json_add_u64(j, "written", s->written);
-}
-
-/* Of QEMU with all its threads; when it is gone, of the children that have ended: it is the only
- * one.
- */
-static uint64_t cpu_ms(const struct run *r)
-{
-	struct timespec ts;
-	struct rusage ru;
-	uint64_t ms = 0;
-
-	if (vm_pid(r->vm) > 0) {
-		if (clock_gettime(r->cpu_clock, &ts) == 0)
-			ms = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-	} else if (getrusage(RUSAGE_CHILDREN, &ru) == 0) {
-		ms = (uint64_t)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1000 +
-		     (uint64_t)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1000;
-	}
-	return MAX(ms, r->now.cpu_ms);
-}
-
-static uint64_t allocated(int fd, uint64_t otherwise)
-{
-	struct stat st;
-
-	return fd >= 0 && fstat(fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : otherwise;
-}
-
-static uint64_t resident(pid_t pid, uint64_t otherwise)
-{
-	_cleanup_buf_ struct buf b = {0};
-	char path[64];
-	const char *line;
-	uint64_t kib = 0;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	if (io_read_file(AT_FDCWD, path, 64 * KIB, &b, NULL) < 0)
-		return otherwise;
-	line = strstr(buf_str(&b), "VmRSS:");
-	if (!line)
-		return otherwise;
-	for (line += 6; *line == ' ' || *line == '\t'; line++)
-		;
-	for (; *line >= '0' && *line <= '9'; line++)
-		kib = kib * 10 + (uint64_t)(*line - '0');
-	return kib * KIB;
-}
-
-static void take_sample(struct run *r)
-{
-	if (r->stage != STAGE_STOP) /* the build's time ended with its last word */
-		r->now.at_ms = run_now(r);
-	r->now.cpu_ms = cpu_ms(r);
-	if (vm_pid(r->vm) > 0)
-		r->now.memory = resident(vm_pid(r->vm), r->now.memory);
-	r->now.disk = allocated(r->files.scratch, r->now.disk);
-	r->now.output = allocated(r->files.output, r->now.output);
-	limits_peak(&r->peak, &r->now);
-}
-
-bool run_check(struct run *r)
-{
-	struct limits_hit hit;
-
-	take_sample(r);
-	if (r->net)
-		run_net_poll(r->net);
-	if (r->stage == STAGE_END)
-		return false;
-	if (!limits_over(&r->order, &r->now, &hit))
-		return true;
-	run_finish_limit(r, &hit);
-	return false;
-}
-
-void run_take_stats(struct run *r, const struct qmp_blockstats *stats)
-{
-	uint64_t rd = 0, wr = 0;
-
-	for (size_t i = 0; i < stats->n; i++) {
-		rd += stats->nodes[i].rd_bytes;
-		wr += stats->nodes[i].wr_bytes;
-	}
-	r->now.read = rd;
-	r->now.written = wr;
-}
-
-static void on_stats(int code, const struct qmp_blockstats *stats, const struct err *e,
-		     void *user_data)
-{
-	struct run *r = user_data;
-
-	if (code == -ECANCELED)
-		return;
-	r->polling = false;
-	if (r->stage == STAGE_STOP || r->stage == STAGE_END)
-		return;
-	if (code < 0) {
-		run_finish(r, "broken", "QEMU does not answer: %s", e->text);
-		return;
-	}
-	run_take_stats(r, stats);
-}
-
-void run_poll(struct loop_source *s, void *user_data)
-{
-	struct run *r = user_data;
-	cJSON *j;
-
-	if (!run_check(r))
-		return;
-	if (r->now.at_ms - r->sampled_ms >= SAMPLE_MS) {
-		r->sampled_ms = r->now.at_ms;
-		j = run_message("sample");
-		if (j)
-			run_add_sample(j, &r->now);
-		(void)proto_send_json(r->conn, j);
-	}
-	if (!r->polling && r->stage != STAGE_STOP &&
-	    qmp_query_blockstats(vm_qmp(r->vm), RUN_QMP_DEADLINE_MS, on_stats, r) == 0)
-		r->polling = true;
-}
 
 static void on_vm_event(const char *name, const cJSON *data, void *user_data)
 {
@@ -337,6 +201,7 @@ int run_start_vm(struct run *r, struct err *e)
 		return n;
 	if (clock_getcpuclockid(vm_pid(r->vm), &r->cpu_clock) != 0)
 		return err_set(e, -EIO, "cannot read QEMU's CPU time");
+	r->kvm = accel == VM_ACCEL_KVM;
 	note = run_message("accelerator");
 	if (note) {
 		(void)cJSON_AddStringToObject(note, "name", accel == VM_ACCEL_KVM ? "kvm" : "tcg");

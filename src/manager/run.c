@@ -87,6 +87,7 @@ static void send_end(struct run *r)
 	cJSON *j = run_message("end"), *peak;
 
 	r->stage = STAGE_END;
+	vm_kill(r->vm); /* whoever is slow to hear of it, the worker does nothing more */
 	if (r->net)
 		run_net_drain(r->net);
 	run_say_denied(r, true);
@@ -101,10 +102,10 @@ static void send_end(struct run *r)
 			(void)json_add_u64(j, "granted", r->hit.granted);
 			(void)json_add_u64(j, "used", r->hit.used);
 		}
-		(void)json_add_u64(j, "at-ms", run_now(r));
+		(void)json_add_u64(j, "at-ms", r->ended_ms);
 		peak = cJSON_AddObjectToObject(j, "peak");
 		if (peak)
-			run_add_sample(peak, &r->peak);
+			limits_sample_to_json(&r->peak, peak);
 	}
 	if (strcmp(r->outcome, "broken") == 0 && r->vm && vm_console(r->vm)->len > 0)
 		(void)proto_send(r->conn, PROTO_CONSOLE, vm_console(r->vm)->data,
@@ -122,6 +123,7 @@ void run_finish(struct run *r, const char *outcome, const char *fmt, ...)
 		return;
 	if (!r->outcome) {
 		r->outcome = outcome;
+		r->ended_ms = r->ended_ms ? r->ended_ms : run_now(r);
 		va_start(ap, fmt);
 		(void)vsnprintf(r->reason, sizeof(r->reason), fmt, ap);
 		va_end(ap);
@@ -143,8 +145,10 @@ static void on_wall(struct loop_source *s, void *user_data)
 
 	if (r->stage == STAGE_STOP)
 		return; /* the build was in time; QEMU's end has a deadline of its own */
+	r->ended_ms = run_now(r);
+	vm_kill(r->vm); /* before the log, which may have to wait for the command line */
 	(void)run_drain_log(r, true);
-	run_finish_limit(r, &(struct limits_hit){"time", r->order.time_ms, run_now(r)});
+	run_finish_limit(r, &(struct limits_hit){"time", r->order.time_ms, r->ended_ms});
 }
 
 static void on_deadline(struct loop_source *s, void *user_data)
@@ -182,6 +186,7 @@ static void take_order(struct run *r, const cJSON *msg)
 	}
 	n = order_from_json(msg, &r->order, &e);
 	if (n == 0) {
+		r->started_ms = io_now_ms(); /* a manager may have waited for its order */
 		r->stage = STAGE_BOOT;
 		run_say_phase(r, "boot");
 		n = run_start_net(r, &e);
@@ -191,9 +196,10 @@ static void take_order(struct run *r, const cJSON *msg)
 	if (n == 0)
 		n = loop_timer_set(r->deadline, r->order.boot_ms, 0);
 	if (n == 0)
-		n = loop_timer_set(r->wall, r->order.time_ms, 0);
+		n = loop_timer_set(r->wall, r->order.time_ms - MIN(run_now(r), r->order.time_ms),
+				   0);
 	if (n == 0)
-		n = loop_timer_set(r->poll, RUN_POLL_MS, RUN_POLL_MS);
+		n = loop_timer_set(r->poll, LIMITS_POLL_MS, 0);
 	if (n < 0)
 		run_finish(r, "broken", "cannot start the worker: %s",
 			   e.text[0] ? e.text : strerror(-n));

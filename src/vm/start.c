@@ -401,6 +401,12 @@ static void kill_and_reap(pid_t pid)
 	fd_close(&p.fd);
 }
 
+void vm_kill(struct vm *v)
+{
+	if (v && v->pid > 0)
+		(void)kill(v->pid, SIGKILL);
+}
+
 struct vm *vm_free(struct vm *v)
 {
 	if (!v || v->freed)

@@ -140,6 +140,9 @@ const struct buf *vm_console(const struct vm *v);
  */
 char *vm_end_text(const struct vm *v, char *out, size_t size);
 
+/* SIGKILL, if it still runs; its end is told as any other. Accepts NULL. */
+void vm_kill(struct vm *v);
+
 /* SIGKILL and reap; idempotent. Frees, also inside its own callbacks. Accepts NULL; returns NULL.
  */
 struct vm *vm_free(struct vm *v);

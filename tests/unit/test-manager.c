@@ -228,6 +228,74 @@ START_TEST(limits)
 }
 END_TEST
 
+/* However busy all vCPUs and one thread more are, the next poll comes before the time is gone. */
+START_TEST(polls)
+{
+	struct order o = {.cpus = 3, .cpu_time_ms = 8000};
+	struct limits_sample s = {0};
+
+	ck_assert_uint_eq(limits_poll_ms(&o, &s), 250);
+	s.cpu_ms = 7000;
+	ck_assert_uint_eq(limits_poll_ms(&o, &s), 250);
+	s.cpu_ms = 7600;
+	ck_assert_uint_eq(limits_poll_ms(&o, &s), 100);
+	s.cpu_ms = 7999;
+	ck_assert_uint_eq(limits_poll_ms(&o, &s), 10);
+	s.cpu_ms = 9000;
+	ck_assert_uint_eq(limits_poll_ms(&o, &s), 10);
+}
+END_TEST
+
+START_TEST(samples)
+{
+	struct limits_sample s = {.at_ms = 1,
+				  .cpu_ms = 2,
+				  .memory = 3,
+				  .disk = 4,
+				  .output = 5,
+				  .log = 6,
+				  .read = 20,
+				  .written = 21,
+				  .up = 7,
+				  .down = 8,
+				  .kvm_exits = 9,
+				  .disks = {{10, 11}, {12, 13}, {14, 15}, {16, 1ULL << 50}},
+				  .vcpu_ms = {18, 19},
+				  .n_vcpus = 2},
+			     back, peak = {0};
+	cJSON *j = cJSON_CreateObject(), *text;
+	char *printed;
+
+	limits_sample_to_json(&s, j);
+	printed = json_print(j);
+	json_free(j);
+	ck_assert_int_eq(json_parse(printed, strlen(printed), &text, NULL), 0);
+	limits_sample_from_json(text, &back);
+	ck_assert_int_eq(memcmp(&s, &back, sizeof(s)), 0);
+	limits_peak(&peak, &s);
+	ck_assert_int_eq(memcmp(&s, &peak, sizeof(s)), 0);
+	cJSON_ReplaceItemInObjectCaseSensitive(text, "disks", cJSON_CreateNumber(1));
+	cJSON_ReplaceItemInObjectCaseSensitive(text, "vcpus-ms", cJSON_CreateString("x"));
+	cJSON_ReplaceItemInObjectCaseSensitive(text, "memory", cJSON_CreateNumber(-1));
+	limits_sample_from_json(text, &back);
+	ck_assert_uint_eq(back.at_ms, 1);
+	ck_assert_uint_eq(back.memory, 0);
+	ck_assert_uint_eq(back.n_vcpus, 0);
+	ck_assert_uint_eq(back.disks[LIMITS_DISK_SCRATCH].written, 0);
+	json_free(text);
+	free(printed);
+	text = cJSON_CreateObject();
+	j = cJSON_AddArrayToObject(text, "vcpus-ms");
+	for (int i = 0; i < 300; i++)
+		cJSON_AddItemToArray(j, cJSON_CreateNumber(i ? i : -1));
+	limits_sample_from_json(text, &back);
+	ck_assert_uint_eq(back.n_vcpus, LIMITS_VCPUS_MAX);
+	ck_assert_uint_eq(back.vcpu_ms[0], 0);
+	ck_assert_uint_eq(back.vcpu_ms[31], 31);
+	json_free(text);
+}
+END_TEST
+
 Suite *unit_suite(void)
 {
 	Suite *s = suite_create("manager");
@@ -240,5 +308,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, guest_lines);
 	tcase_add_test(tc, hostile_lines);
 	tcase_add_test(tc, limits);
+	tcase_add_test(tc, polls);
+	tcase_add_test(tc, samples);
 	return s;
 }

@@ -141,6 +141,83 @@ START_TEST(blockstats)
 }
 END_TEST
 
+static cJSON *parsed(const char *text)
+{
+	cJSON *j = NULL;
+
+	ck_assert_int_eq(json_parse(text, strlen(text), &j, NULL), 0);
+	return j;
+}
+
+START_TEST(vcpus)
+{
+	static const char *const bad[] = {
+		"{}",
+		"[{}]",
+		"[{\"cpu-index\":1,\"thread-id\":3}]",
+		"[{\"cpu-index\":0,\"thread-id\":-3}]",
+		"[{\"cpu-index\":0,\"thread-id\":3},{\"cpu-index\":0,\"thread-id\":4}]",
+	};
+	struct qmp_vcpus v = {.n = 7};
+	struct buf many = {0};
+	cJSON *j;
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		j = parsed(bad[i]);
+		ck_assert_msg(qmp_parse_vcpus(j, &v, NULL) == -EBADMSG, "%s", bad[i]);
+		json_free(j);
+	}
+	for (int i = 0; i <= QMP_VCPUS_MAX; i++)
+		ck_assert_int_eq(buf_printf(&many, "%s{\"cpu-index\":%d,\"thread-id\":1}",
+					    i ? "," : "[", i),
+				 0);
+	ck_assert_int_eq(buf_putc(&many, ']'), 0);
+	j = parsed(buf_str(&many));
+	ck_assert_int_eq(qmp_parse_vcpus(j, &v, NULL), -EBADMSG);
+	json_free(j);
+	buf_done(&many);
+	ck_assert_uint_eq(v.n, 7);
+	/* as QEMU 7.2 says it */
+	j = parsed("[{\"thread-id\": 3, \"props\": {\"thread-id\": 0, \"socket-id\": 0},"
+		   "\"qom-path\": \"/machine/unattached/device[0]\", \"cpu-index\": 0,"
+		   "\"target\": \"x86_64\"}, {\"thread-id\": 4, \"cpu-index\": 1}]");
+	ck_assert_int_eq(qmp_parse_vcpus(j, &v, NULL), 0);
+	json_free(j);
+	ck_assert_uint_eq(v.n, 2);
+	ck_assert_uint_eq(v.thread[0], 3);
+	ck_assert_uint_eq(v.thread[1], 4);
+}
+END_TEST
+
+START_TEST(stats)
+{
+	static const struct {
+		const char *text;
+		uint64_t sum;
+	} all[] = {
+		{"[]", 0},
+		{"{}", 0},
+		{"[5, {}, {\"stats\": {}}, {\"stats\": [5, {}]}]", 0},
+		{"[{\"provider\": \"kvm\", \"qom-path\": \"/machine/unattached/device[0]\","
+		 "\"stats\": [{\"name\": \"exits\", \"value\": 7},"
+		 "{\"name\": \"halt_exits\", \"value\": 100}]},"
+		 "{\"stats\": [{\"name\": \"exits\", \"value\": 5000000000}]}]",
+		 5000000007},
+		{"[{\"stats\": [{\"name\": \"exits\", \"value\": -1},"
+		 "{\"name\": \"exits\", \"value\": [1, 2]},{\"name\": \"exits\"},"
+		 "{\"name\": \"exits\", \"value\": 2}]}]",
+		 2},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		cJSON *j = parsed(all[i].text);
+
+		ck_assert_msg(qmp_parse_stat(j, "exits") == all[i].sum, "%s", all[i].text);
+		json_free(j);
+	}
+}
+END_TEST
+
 Suite *unit_suite(void)
 {
 	Suite *s = suite_create("qmp-message");
@@ -150,5 +227,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, decoder_refuses);
 	tcase_add_test(tc, lines);
 	tcase_add_test(tc, blockstats);
+	tcase_add_test(tc, vcpus);
+	tcase_add_test(tc, stats);
 	return s;
 }

@@ -495,6 +495,12 @@ START_TEST(typed)
 	ck_assert_int_eq(qmp_query_blockstats(b.h.q, 20, on_stats, &b.h), 0);
 	until(&b, &b.h.replies, 3);
 	ck_assert_int_eq(b.h.code, -ETIMEDOUT);
+	hear(&b, "{\"execute\":\"query-blockstats\",\"id\":4}");
+	ck_assert_int_eq(qmp_query_vcpus(b.h.q, 1000, NULL, NULL), 0);
+	hear(&b, "{\"execute\":\"query-cpus-fast\",\"id\":5}");
+	ck_assert_int_eq(qmp_query_stat(b.h.q, "exits", 1000, NULL, NULL), 0);
+	hear(&b, "{\"execute\":\"query-stats\",\"id\":6,\"arguments\":{\"providers\":["
+		 "{\"provider\":\"kvm\",\"names\":[\"exits\"]}],\"target\":\"vcpu\"}}");
 	ck_assert_int_eq(qmp_quit(b.h.q, 1000, NULL, NULL), 0);
 	fd_close(&b.f.fd);
 	until(&b, &b.h.closed, 1);

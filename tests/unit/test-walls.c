@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 
 #include "vm/filter.h"
+#include "vm/threads.h"
 #include "vm/walls.h"
 
 static uint64_t value(const struct vm_walls *w, int resource)
@@ -157,6 +158,61 @@ START_TEST(filter)
 }
 END_TEST
 
+START_TEST(thread_ids)
+{
+	ck_assert_uint_eq(vm_threads_inner_id("Name:\tqemu\nNSpid:\t4711\t22\t3\nNSpgid:\t9\n"), 3);
+	ck_assert_uint_eq(vm_threads_inner_id("Name:\tx\nNSpid:\t4711"), 4711);
+	ck_assert_uint_eq(vm_threads_inner_id("Name:\tx\nPid:\t4\n"), 0);
+	ck_assert_uint_eq(vm_threads_inner_id("Name:\tx\nNSpid:\tx\n"), 0);
+	ck_assert_uint_eq(vm_threads_inner_id("Name:\tx\nNSpid:\n"), 0);
+	ck_assert_uint_eq(vm_threads_ticks(
+				  "7 (a) b) R 1 2 3 4 5 6 7 8 9 10 120 34 0 0 20 0 4 0 99\n"),
+			  154);
+	ck_assert_uint_eq(vm_threads_ticks("7 (a) R 1 2 3"), 0);
+	ck_assert_uint_eq(vm_threads_ticks(""), 0);
+}
+END_TEST
+
+struct busy {
+	pid_t tid;
+	int stop;
+};
+
+static void *be_busy(void *p)
+{
+	struct busy *b = p;
+
+	__atomic_store_n(&b->tid, (pid_t)syscall(SYS_gettid), __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&b->stop, __ATOMIC_ACQUIRE))
+		;
+	return NULL;
+}
+
+/* Its own threads are found by id and their time is read; an id that is none of them is not. */
+START_TEST(thread_times)
+{
+	struct busy b = {0};
+	uint64_t ids[3], ms = 0;
+	pid_t found[3];
+	pthread_t t;
+
+	ck_assert_int_eq(pthread_create(&t, NULL, be_busy, &b), 0);
+	while ((ids[1] = (uint64_t)__atomic_load_n(&b.tid, __ATOMIC_ACQUIRE)) == 0)
+		(void)sched_yield();
+	ids[0] = 1ULL << 40;
+	ids[2] = (uint64_t)getpid();
+	vm_threads_find(getpid(), ids, 3, found);
+	ck_assert_int_eq(found[0], 0);
+	ck_assert_int_eq(found[1], (pid_t)ids[1]);
+	ck_assert_int_eq(found[2], getpid());
+	while ((ms = vm_threads_cpu_ms(getpid(), found[1], 0)) == 0)
+		(void)sched_yield();
+	__atomic_store_n(&b.stop, 1, __ATOMIC_RELEASE);
+	ck_assert_int_eq(pthread_join(t, NULL), 0);
+	ck_assert_uint_eq(vm_threads_cpu_ms(getpid(), 0, 42), 42);
+}
+END_TEST
+
 Suite *unit_suite(void)
 {
 	Suite *s = suite_create("walls");
@@ -165,5 +221,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, values);
 	tcase_add_test(tc, threads);
 	tcase_add_test(tc, filter);
+	tcase_add_test(tc, thread_ids);
+	tcase_add_test(tc, thread_times);
 	return s;
 }
