@@ -2,7 +2,8 @@
 /* The manager VM's init: sets the machine up, runs contractor-manager, powers the machine off. */
 /*
  * What the host sees: the console, with one line "contractor: ..." for everything that fails; the
- * port contractor.manager, on which contractor-manager speaks; and the machine's end.
+ * port contractor.manager, on which contractor-manager speaks; the port contractor.dial, by which
+ * it gets its connections; and the machine's end.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 
 #include "base/child.h"
 #include "base/io.h"
+#include "net/mux-guest.h"
 #include "pump.h"
 #include "setup.h"
 
@@ -24,6 +26,7 @@
 #define GOODBYE_MS 2000
 
 #define CONTROL_FD 3
+#define DIALER_FDS 64 /* the dialer's begin here */
 
 static void say(const char *text)
 {
@@ -74,17 +77,59 @@ static void start_shell(void)
 		say(e.text);
 }
 
-/* The manager's network namespace is a new one: nothing in it leads out of the machine. */
-static pid_t start_manager(const struct devices *d, int control, struct err *e)
+/* In a process that has its requests and the port, and nothing else. */
+static _Noreturn void dial(int port, int requests)
 {
-	static const char *const argv[] = {
-		"contractor-manager", "--control", "3",		"--image", "4", "--input", "5",
-		"--output",	      "6",	   "--scratch", "7",	   NULL};
+	struct err e = ERR_INIT;
+	int high = fcntl(port, F_DUPFD, DIALER_FDS), other = fcntl(requests, F_DUPFD, DIALER_FDS);
+
+	if (high < 0 || other < 0 || close_range(CONTROL_FD, DIALER_FDS - 1, 0) < 0)
+		_exit(1);
+	/* the host closes the port of a build that has no network */
+	if (setup_wait_host(high, &e) == 0 && mux_guest_run(high, other, &e) < 0)
+		say(e.text);
+	_exit(0);
+}
+
+static pid_t start_dialer(int port, int *ret_fd, struct err *e)
+{
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_errno(e, -errno, "cannot make the dialer's socket");
+	pid = fork();
+	if (pid == 0)
+		dial(port, pair[1]);
+	if (pid < 0)
+		return err_errno(e, -errno, "cannot start the dialer");
+	(void)close(pair[1]);
+	*ret_fd = pair[0];
+	return pid;
+}
+
+/* The manager's network namespace is a new one: nothing in it leads out of the machine. */
+static pid_t start_manager(const struct devices *d, int control, int dialer, struct err *e)
+{
+	static const char *const argv[] = {"contractor-manager",
+					   "--control",
+					   "3",
+					   "--image",
+					   "4",
+					   "--input",
+					   "5",
+					   "--output",
+					   "6",
+					   "--scratch",
+					   "7",
+					   "--dialer",
+					   "8",
+					   NULL};
 	static const char *const env[] = {"PATH=/usr/bin:/usr/sbin:/bin:/sbin", NULL};
 	const struct child_fd fds[] = {
 		{control, CONTROL_FD},	      {d->image, CONTROL_FD + 1},
 		{d->input, CONTROL_FD + 2},   {d->output, CONTROL_FD + 3},
-		{d->scratch, CONTROL_FD + 4},
+		{d->scratch, CONTROL_FD + 4}, {dialer, CONTROL_FD + 5},
 	};
 	const struct child_spec spec = {
 		.path = MANAGER,
@@ -144,8 +189,8 @@ static void serve(struct pump *p, pid_t manager, int signals)
 static int run(struct err *e)
 {
 	_cleanup_free_ struct pump *p = calloc(1, sizeof(*p));
-	struct devices d = {-1, -1, -1, -1, -1};
-	int signals, pair[2], r;
+	struct devices d = {-1, -1, -1, -1, -1, -1};
+	int signals, pair[2], dialer = -1, r;
 	sigset_t set;
 	pid_t pid;
 
@@ -159,15 +204,21 @@ static int run(struct err *e)
 		return err_errno(e, -errno, "cannot watch for signals");
 	r = setup_modules(e);
 	if (r == 0)
+		r = setup_loopback(e);
+	if (r == 0)
 		r = setup_devices(&d, e);
+	if (r == 0)
+		r = start_dialer(d.dial, &dialer, e);
 	if (r < 0)
 		return r;
+	(void)close(d.dial);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_errno(e, -errno, "cannot make a socket");
-	pid = start_manager(&d, pair[1], e);
+	pid = start_manager(&d, pair[1], dialer, e);
 	if (pid < 0)
 		return (int)pid;
 	(void)close(pair[1]);
+	(void)close(dialer);
 	p->port = d.port;
 	p->sock = pair[0];
 	r = io_set_nonblock(p->sock, 1);

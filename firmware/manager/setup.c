@@ -5,9 +5,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -138,8 +141,9 @@ static int wait_device(const char *class, const char *key, const char *value, in
 }
 
 /* The port counts as hung up until the host's word that it is open has come through. */
-static int wait_host(int port, uint64_t end, struct err *e)
+int setup_wait_host(int port, struct err *e)
 {
+	uint64_t end = io_now_ms() + DEVICE_DEADLINE_MS;
 	struct pollfd p = {.fd = port};
 
 	while (poll(&p, 1, 0) < 0 || (p.revents & POLLHUP)) {
@@ -147,6 +151,16 @@ static int wait_host(int port, uint64_t end, struct err *e)
 			return err_set(e, -ETIMEDOUT, "the host does not listen to the port");
 		(void)poll(NULL, 0, DEVICE_POLL_MS);
 	}
+	return 0;
+}
+
+int setup_loopback(struct err *e)
+{
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq rq = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &rq) < 0)
+		return err_errno(e, -errno, "cannot set the loopback interface up");
 	return 0;
 }
 
@@ -158,7 +172,10 @@ int setup_devices(struct devices *ret, struct err *e)
 			    O_RDWR | O_NONBLOCK, end, &ret->port, e);
 
 	if (r == 0)
-		r = wait_host(ret->port, end, e);
+		r = setup_wait_host(ret->port, e);
+	if (r == 0)
+		r = wait_device("/sys/class/virtio-ports", "name", "contractor.dial",
+				O_RDWR | O_NONBLOCK, end, &ret->dial, e);
 	if (r == 0)
 		r = wait_device(blocks, "serial", "image", O_RDONLY, end, &ret->image, e);
 	if (r == 0)

@@ -8,6 +8,7 @@
 /* What the host has attached; all close-on-exec. */
 struct devices {
 	int port;	     /* the virtio-serial port contractor.manager, non-blocking */
+	int dial;	     /* the port contractor.dial, likewise */
 	int image, input;    /* disks, read-only */
 	int output, scratch; /* disks, read-write */
 };
@@ -24,7 +25,13 @@ int setup_mounts(struct err *e);
  */
 int setup_modules(struct err *e);
 
+/* Sets the loopback interface up. 0 or a negative errno. */
+int setup_loopback(struct err *e);
+
 /* Waits, at most 10 s, until all devices are there and the host listens; opens them. */
 int setup_devices(struct devices *ret, struct err *e);
+
+/* Waits, at most 10 s, until the host listens to the port. 0 or -ETIMEDOUT. */
+int setup_wait_host(int port, struct err *e);
 
 #endif

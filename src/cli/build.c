@@ -19,7 +19,6 @@
 #include "progress.h"
 #include "report.h"
 #include "session.h"
-#include "turn.h"
 
 /* Reading the output disk and writing the workspace, at worst: 2 GiB in small files. */
 #define SAVE_DEADLINE_MS 1800000
@@ -69,7 +68,6 @@ void build_phase(struct build *b, const char *name)
 	(void)snprintf(p->name, sizeof(p->name), "%s", name);
 	if (b->n_samples > 0 && strcmp(name, "copy-in") == 0)
 		b->read_before = b->samples[b->n_samples - 1].read;
-	record_phase(&b->record, p->name);
 	events_phase(b, p);
 }
 
@@ -113,10 +111,6 @@ static int check_nested(const struct build *b, struct err *e)
 			       "isolation: nested is for x86_64 workers, and %s is one for %s; "
 			       "use single",
 			       b->spec->worker_image, b->manifest->arch);
-	if (b->spec->network.n_rules > 0)
-		return err_set(e, -EINVAL,
-			       "isolation: nested has no network in this version, and the spec "
-			       "has network rules; use single");
 	return 0;
 }
 
@@ -227,8 +221,6 @@ static int prepare(struct build *b, enum verdict_kind *kind, struct err *e)
 		*kind = VERDICT_USAGE;
 	if (r == 0)
 		r = record_new(state, &b->record, e);
-	if (r == 0)
-		r = jobs_enter(state, b->record.id, &b->jobs, e);
 	return r;
 }
 
@@ -382,10 +374,8 @@ void build_run(struct build *b)
 		events_end(b);
 		return;
 	}
-	record_spec(&b->record, b->spec->path);
 	events_start(b);
-	if (turn_wait(b))
-		run_worker(b);
+	run_worker(b);
 	build_phase(b, NULL);
 	if (report_write(b, &e) < 0)
 		b->verdict =
@@ -398,7 +388,6 @@ void build_run(struct build *b)
 void build_done(struct build *b)
 {
 	workspace_done(&b->workspace);
-	jobs_done(&b->jobs);
 	record_done(&b->record);
 	b->spec = spec_free(b->spec);
 	b->manifest = manifest_free(b->manifest);

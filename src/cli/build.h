@@ -4,7 +4,6 @@
 #define CONTRACTOR_CLI_BUILD_H
 
 #include "image/manifest.h"
-#include "jobs.h"
 #include "manager/limits.h"
 #include "nested.h"
 #include "record.h"
@@ -26,7 +25,6 @@ struct build_options {
 	const char *machine;   /* microvm, q35; NULL: what fits the architecture */
 	uint64_t boot_ms;      /* deadline; 0: the default of the accelerator */
 	unsigned lock_wait_s;
-	uint64_t jobs_limit; /* builds of the user at a time; 0: as many as processors */
 	int nice;
 	bool force_tcg;
 	bool debug;
@@ -60,7 +58,6 @@ struct build {
 	struct workspace workspace;
 	struct ui ui;
 	struct verdict verdict;
-	struct jobs jobs; /* the place in the queue of builds */
 	struct build_phase phases[BUILD_PHASES_MAX];
 	size_t n_phases;
 	struct limits_sample *samples; /* thinned: at most BUILD_SAMPLES_MAX */
@@ -88,7 +85,7 @@ struct build {
 #define BUILD_INIT                                                                  \
 	{                                                                           \
 		.record = RECORD_INIT, .workspace = WORKSPACE_INIT, .image_fd = -1, \
-		.source_fd = -1, .jobs = JOBS_INIT, .verdict = {                    \
+		.source_fd = -1, .verdict = {                                       \
 			.kind = VERDICT_INFRASTRUCTURE,                             \
 			.exit_code = -1                                             \
 		}                                                                   \

@@ -121,7 +121,7 @@ static void on_vm_exited(int status, void *user_data)
 }
 
 static void describe(const struct launch_files *files, const struct nested_plan *p,
-		     const char *cmdline, int port, struct vm_desc *d)
+		     const char *cmdline, const struct home_ports *theirs, struct vm_desc *d)
 {
 	*d = (struct vm_desc){
 		.arch = "x86_64",
@@ -135,8 +135,9 @@ static void describe(const struct launch_files *files, const struct nested_plan 
 			  {"output", files->output, false, 0, 0, false},
 			  {"scratch", files->scratch, false, 0, 0, false}},
 		.n_disks = 4,
-		.ports = {{"contractor.manager", port}},
-		.n_ports = 1,
+		.ports = {{"contractor.manager", theirs->control},
+			  {"contractor.dial", theirs->dial}},
+		.n_ports = 2,
 		.console_fd = -1,
 		.qmp_fd = -1,
 		.tap_fd = -1,
@@ -157,14 +158,35 @@ static void make_cmdline(const struct nested_plan *p, const struct manager_image
 		       p->worker_kvm ? " contractor.kvm" : "");
 }
 
-int home_start_nested(struct loop *l, const struct launch_files *files,
-		      const struct nested_plan *plan, const struct manager_image *image,
-		      int image_fd, const struct home_callbacks *cb, struct home **ret,
-		      int *ret_control, struct err *e)
+/* Two stream sockets, our ends and QEMU's. */
+static int make_ports(struct home_ports *ours, struct home_ports *theirs)
 {
-	_cleanup_close_ int ours = -1, theirs = -1;
-	_cleanup_(home_free_p) struct home *h = NULL;
-	struct vm_callbacks vm_cb = {.event = on_vm_event, .exited = on_vm_exited};
+	int control[2], dial[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control) < 0)
+		return -errno;
+	*ours = (struct home_ports){control[0], -1};
+	*theirs = (struct home_ports){control[1], -1};
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, dial) < 0)
+		return -errno;
+	ours->dial = dial[0];
+	theirs->dial = dial[1];
+	return 0;
+}
+
+static void close_ports(struct home_ports *p)
+{
+	fd_close(&p->control);
+	fd_close(&p->dial);
+}
+
+static int start_vm(struct loop *l, const struct launch_files *files,
+		    const struct nested_plan *plan, const struct manager_image *image, int image_fd,
+		    const struct home_ports *theirs, struct home *h, struct err *e)
+{
+	const struct vm_callbacks cb = {.event = on_vm_event,
+					.exited = on_vm_exited,
+					.user_data = h};
 	struct vm_start s = {
 		.kernel = {image_fd, image->kernel.offset, image->kernel.size},
 		.initrd = {image_fd, image->initrd.offset, image->initrd.size},
@@ -173,22 +195,33 @@ int home_start_nested(struct loop *l, const struct launch_files *files,
 		.nice = NICE,
 		.qmp_deadline_ms = QMP_DEADLINE_MS,
 	};
-	int pair[2], r = home_new(cb, &h, e);
 	char cmdline[512];
+	int r;
+
+	make_cmdline(plan, image, cmdline, sizeof(cmdline));
+	describe(files, plan, cmdline, theirs, &s.desc);
+	r = vm_start(l, &s, &cb, &h->vm, e);
+	return r < 0 ? err_wrap(e, "the manager VM") : 0;
+}
+
+int home_start_nested(struct loop *l, const struct launch_files *files,
+		      const struct nested_plan *plan, const struct manager_image *image,
+		      int image_fd, const struct home_callbacks *cb, struct home **ret,
+		      struct home_ports *ret_ports, struct err *e)
+{
+	_cleanup_(close_ports) struct home_ports ours = {-1, -1}, theirs = {-1, -1};
+	_cleanup_(home_free_p) struct home *h = NULL;
+	int r = home_new(cb, &h, e);
 
 	if (r < 0)
 		return r;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_errno(e, -errno, "cannot make the manager's port");
-	ours = pair[0];
-	theirs = pair[1];
-	make_cmdline(plan, image, cmdline, sizeof(cmdline));
-	describe(files, plan, cmdline, theirs, &s.desc);
-	vm_cb.user_data = h;
-	r = vm_start(l, &s, &vm_cb, &h->vm, e);
+	r = make_ports(&ours, &theirs);
 	if (r < 0)
-		return err_wrap(e, "the manager VM");
-	*ret_control = take_fd(&ours);
+		return err_errno(e, r, "cannot make the manager's ports");
+	r = start_vm(l, files, plan, image, image_fd, &theirs, h, e);
+	if (r < 0)
+		return r;
+	*ret_ports = (struct home_ports){take_fd(&ours.control), take_fd(&ours.dial)};
 	*ret = take_ptr(&h);
 	return 0;
 }

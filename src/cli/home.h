@@ -28,6 +28,11 @@ int home_start_single(struct loop *l, const struct launch_files *files, bool deb
 		      const struct home_callbacks *cb, struct home **ret, int *ret_control,
 		      struct err *e);
 
+/* Our ends of a manager VM's ports, the caller's to close: the manager's stream, the dialer's. */
+struct home_ports {
+	int control, dial;
+};
+
 /*
  * Starts a manager VM by the plan, from the image that manager_image_make has opened as image_fd;
  * the files become its disks. Else like the above.
@@ -35,7 +40,7 @@ int home_start_single(struct loop *l, const struct launch_files *files, bool deb
 int home_start_nested(struct loop *l, const struct launch_files *files,
 		      const struct nested_plan *plan, const struct manager_image *image,
 		      int image_fd, const struct home_callbacks *cb, struct home **ret,
-		      int *ret_control, struct err *e);
+		      struct home_ports *ret_ports, struct err *e);
 
 /* The last bytes of the manager VM's console; NULL in the other home. */
 const struct buf *home_console(const struct home *h);

@@ -13,13 +13,9 @@
 #include "base/io.h"
 #include "base/num.h"
 #include "base/text.h"
-#include "dial-process.h"
 #include "events.h"
-#include "home.h"
-#include "manager-home.h"
-#include "manager/proto.h"
-#include "packer.h"
 #include "progress.h"
+#include "session-private.h"
 
 /* Beyond the worker's own time limit: start, last poll, the stop of QEMU and the last message. */
 #define MANAGER_SLACK_MS 60000
@@ -29,22 +25,7 @@
 #define SPACE_MS	 250
 #define CONSOLE_MAX	 (64 * KIB)
 
-struct session {
-	struct build *b;
-	const struct session_files *files;
-	struct loop *loop;
-	struct proto_conn *conn;
-	struct packer *pack;
-	struct home *home;
-	struct loop_source *deadline, *hello, *signals, *status, *space;
-	pid_t dialer;
-	bool ended, closed; /* the session has its verdict; the manager's stream has ended */
-	struct err gone;    /* how the home ended, empty while it is there */
-	int console_fd;
-	size_t console_bytes;
-};
-
-static void end(struct session *s, const struct verdict *v)
+void session_end(struct session *s, const struct verdict *v)
 {
 	if (s->ended)
 		return;
@@ -53,11 +34,11 @@ static void end(struct session *s, const struct verdict *v)
 	loop_quit(s->loop, 0);
 }
 
-static void end_broken(struct session *s, const char *text)
+void session_end_broken(struct session *s, const char *text)
 {
 	struct verdict v = verdict_make(VERDICT_INFRASTRUCTURE, "%s", text);
 
-	end(s, &v);
+	session_end(s, &v);
 }
 
 static cJSON *message(const char *type)
@@ -80,7 +61,7 @@ static void on_packed(int code, const struct input_result *res, uint64_t end_at,
 		struct verdict v = verdict_make(VERDICT_INFRASTRUCTURE, "%s", e->text);
 
 		cJSON_Delete(go);
-		end(s, &v);
+		session_end(s, &v);
 		return;
 	}
 	if (go && json_add_u64(go, "input", end_at) < 0)
@@ -90,7 +71,7 @@ static void on_packed(int code, const struct input_result *res, uint64_t end_at,
 	b->sources.cap = res->sources.cap;
 	if (proto_send_json(s->conn, go) < 0 ||
 	    buf_put(&b->sources, res->sources.data, res->sources.len) < 0)
-		end_broken(s, "cannot tell the manager to go");
+		session_end_broken(s, "cannot tell the manager to go");
 }
 
 static uint64_t allocated(int fd)
@@ -117,18 +98,7 @@ static void check_disks(struct session *s, struct limits_sample *sample)
 		return;
 	v = verdict_limit("disk", b->spec->limits.disk, MAX(sample->disk, b->spec->limits.disk),
 			  build_now(b));
-	end(s, &v);
-}
-
-static void on_end_message(struct session *s, const cJSON *msg)
-{
-	struct verdict v = verdict_of_end(msg);
-	struct limits_sample peak = {0};
-
-	limits_sample_from_json(json_get(msg, "peak"), &peak);
-	check_disks(s, &peak);
-	limits_peak(&s->b->peak, &peak);
-	end(s, &v);
+	session_end(s, &v);
 }
 
 static void copy_name(char *out, size_t size, const char *from)
@@ -144,13 +114,13 @@ static void on_denied(struct session *s, const cJSON *msg)
 	struct build_denied *d;
 
 	if (id >= BUILD_DENIED_MAX || id > b->n_denied) {
-		end_broken(s, "the manager's list of denied attempts makes no sense");
+		session_end_broken(s, "the manager's list of denied attempts makes no sense");
 		return;
 	}
 	if (!b->denied)
 		b->denied = calloc(BUILD_DENIED_MAX, sizeof(*b->denied));
 	if (!b->denied) {
-		end_broken(s, "out of memory");
+		session_end_broken(s, "out of memory");
 		return;
 	}
 	d = &b->denied[id];
@@ -169,6 +139,34 @@ static void on_denied(struct session *s, const cJSON *msg)
 	}
 }
 
+/* A manager is believed when it tells what was denied, and not when it tells of nothing. */
+static void check_untold(struct session *s)
+{
+	static const char reason[] = "attempts that the manager VM has not told of";
+	_cleanup_(json_free_p) cJSON *msg = NULL;
+	uint64_t n = s->port.counts ? s->port.counts->denied : 0;
+
+	if (n == 0 || s->b->n_denied > 0)
+		return;
+	msg = message("denied");
+	if (msg && json_add_u64(msg, "id", 0) == 0 && json_add_u64(msg, "count", n) == 0 &&
+	    cJSON_AddStringToObject(msg, "protocol", "others") &&
+	    cJSON_AddStringToObject(msg, "reason", reason))
+		on_denied(s, msg);
+}
+
+static void on_end_message(struct session *s, const cJSON *msg)
+{
+	struct verdict v = verdict_of_end(msg);
+	struct limits_sample peak = {0};
+
+	check_untold(s);
+	limits_sample_from_json(json_get(msg, "peak"), &peak);
+	check_disks(s, &peak);
+	limits_peak(&s->b->peak, &peak);
+	session_end(s, &v);
+}
+
 static void on_control(struct session *s, const cJSON *msg)
 {
 	const char *type = json_str(msg, "type"), *name = json_str(msg, "name");
@@ -177,12 +175,12 @@ static void on_control(struct session *s, const cJSON *msg)
 	char phase[16];
 
 	if (!type) {
-		end_broken(s, "the manager sent a message without a type");
+		session_end_broken(s, "the manager sent a message without a type");
 	} else if (strcmp(type, "hello") == 0) {
 		(void)loop_timer_set(s->hello, UINT64_MAX, 0);
 		if (json_u64_or(msg, "version", 0) != PROTO_VERSION)
-			end_broken(s, "the manager speaks another version of the protocol; "
-				      "install contractor anew");
+			session_end_broken(s, "the manager speaks another version of the protocol; "
+					      "install contractor anew");
 	} else if (strcmp(type, "accelerator") == 0) {
 		copy_name(b->accel, sizeof(b->accel), name);
 		copy_name(b->accel_why, sizeof(b->accel_why), json_str(msg, "why"));
@@ -229,13 +227,13 @@ static void on_log(struct session *s, const struct proto_frame *f)
 	b->log_bytes += f->len;
 	if (r < 0) {
 		err_errno(&e, r, "%s: cannot write the log", b->record.log_path);
-		end_broken(s, e.text);
+		session_end_broken(s, e.text);
 		return;
 	}
 	ui_output(&b->ui, f->data, MIN(f->len, room));
 	if (f->len > room) {
 		v = verdict_limit("log", granted, b->log_bytes, build_now(b));
-		end(s, &v);
+		session_end(s, &v);
 	}
 }
 
@@ -256,7 +254,8 @@ static void on_frame(const struct proto_frame *f, void *user_data)
 		return;
 	case PROTO_CONTROL:
 		if (json_parse(f->data, f->len, &msg, &e) < 0) {
-			end_broken(s, "the manager sent a control message that is not JSON");
+			session_end_broken(s,
+					   "the manager sent a control message that is not JSON");
 			return;
 		}
 		on_control(s, msg);
@@ -276,20 +275,20 @@ static void on_closed(int code, const struct err *e, void *user_data)
 
 	s->closed = true;
 	if (code != 0 && code != -ECONNRESET && code != -EPIPE)
-		end_broken(s, e->text);
+		session_end_broken(s, e->text);
 	else if (s->gone.text[0])
-		end_broken(s, s->gone.text);
+		session_end_broken(s, s->gone.text);
 	else
 		(void)loop_timer_set(s->hello, CLOSED_MS, 0);
 }
 
-static void on_home_ended(const char *text, void *user_data)
+void session_home_ended(const char *text, void *user_data)
 {
 	struct session *s = user_data;
 
 	(void)err_set(&s->gone, -ECHILD, "%s", text);
 	if (s->closed)
-		end_broken(s, text);
+		session_end_broken(s, text);
 	else
 		(void)loop_timer_set(s->hello, CLOSED_MS, 0);
 }
@@ -298,12 +297,12 @@ static void on_no_hello(struct loop_source *src, void *user_data)
 {
 	struct session *s = user_data;
 
-	end_broken(s, s->gone.text[0] ? s->gone.text : "the manager says nothing");
+	session_end_broken(s, s->gone.text[0] ? s->gone.text : "the manager says nothing");
 }
 
 static void on_deadline(struct loop_source *src, void *user_data)
 {
-	end_broken(user_data, "the manager did not end the build within its time");
+	session_end_broken(user_data, "the manager did not end the build within its time");
 }
 
 /* The disks are holes that the build fills: it is stopped before it has filled the host's. */
@@ -314,7 +313,7 @@ static void on_space(struct loop_source *src, void *user_data)
 
 	space_refresh(&s->b->space);
 	if (space_check(&s->b->space, &e) < 0)
-		end_broken(s, e.text);
+		session_end_broken(s, e.text);
 }
 
 static void on_status(struct loop_source *src, void *user_data)
@@ -329,111 +328,7 @@ static void on_signal(struct loop_source *src, const struct signalfd_siginfo *in
 	struct verdict v = verdict_make(VERDICT_INTERRUPTED, "interrupted by SIG%s",
 					sigabbrev_np((int)info->ssi_signo));
 
-	end(user_data, &v);
-}
-
-static void fill_order(const struct session *s, struct order *o)
-{
-	const struct build *b = s->b;
-	const struct spec_limits *l = &b->spec->limits;
-	const struct manifest *m = b->manifest;
-
-	*o = (struct order){
-		.machine = VM_MACHINE_VIRT,
-		.force_tcg = b->opt.force_tcg || (b->nested && !b->plan.worker_kvm),
-		.cpus = b->nested ? b->plan.worker_cpus : l->cpus,
-		.memory = l->memory,
-		.root = {m->root.offset, m->root.size},
-		.kernel = {m->kernel.offset, m->kernel.size},
-		.initrd = {m->initrd.offset, m->initrd.size},
-		.boot_ms = b->opt.boot_ms,
-		.time_ms = l->time_ms,
-		.cpu_time_ms = l->cpu_time_ms,
-		.disk = l->disk,
-		.disk_full_at = s->files->scratch_full_at,
-		.output = l->output,
-		.log = l->log,
-		.nice = b->opt.nice,
-		.network =
-			{
-				.enabled = b->spec->network.n_rules > 0,
-				.rules = b->spec->network.rules,
-				.n_rules = b->spec->network.n_rules,
-				.rate = b->spec->network.rate,
-				.total = b->spec->network.total,
-			},
-	};
-	if (strcmp(b->machine, "microvm") == 0)
-		o->machine = VM_MACHINE_MICROVM;
-	else if (strcmp(b->machine, "q35") == 0)
-		o->machine = VM_MACHINE_Q35;
-	(void)snprintf(o->arch, sizeof(o->arch), "%s", m->arch);
-	(void)snprintf(o->cmdline, sizeof(o->cmdline), "%s", m->cmdline);
-}
-
-static void say_making(const char *text, void *user_data)
-{
-	ui_say(user_data, "%s; this is done once", text);
-}
-
-static int start_nested(struct session *s, const struct launch_files *files,
-			const struct home_callbacks *cb, int *ret_control, struct err *e)
-{
-	struct build *b = s->b;
-	const struct nested_plan *p = &b->plan;
-	const struct manager_home_options o = {.say = say_making, .user_data = &b->ui};
-	struct manager_image image = {0};
-	_cleanup_close_ int image_fd = -1;
-	char all[NUM_TEXT_MAX], own[NUM_TEXT_MAX];
-	int r = manager_home_image(&o, &image, &image_fd, e);
-
-	if (r < 0)
-		return r;
-	ui_say(&b->ui,
-	       "manager VM: %s, %u processors (%u for the worker), %s of memory (%s for the "
-	       "worker)",
-	       p->kvm ? "kvm" : "tcg", p->cpus, p->worker_cpus, format_size(p->memory, all),
-	       format_size(b->spec->limits.memory, own));
-	r = home_start_nested(s->loop, files, p, &image, image_fd, cb, &s->home, ret_control, e);
-	manager_image_done(&image);
-	return r;
-}
-
-static int start_home(struct session *s, const struct launch_files *files, int *ret_control,
-		      struct err *e)
-{
-	const struct home_callbacks cb = {.ended = on_home_ended, .user_data = s};
-
-	if (s->b->nested)
-		return start_nested(s, files, &cb, ret_control, e);
-	return home_start_single(s->loop, files, s->b->opt.debug, &cb, &s->home, ret_control, e);
-}
-
-static int start_manager(struct session *s, struct err *e)
-{
-	const struct spec_network *net = &s->b->spec->network;
-	_cleanup_close_ int dialer = -1;
-	struct launch_files files = {s->b->image_fd, s->files->input, s->files->output,
-				     s->files->scratch, -1};
-	const struct proto_callbacks cb = {.frame = on_frame, .closed = on_closed, .user_data = s};
-	struct order order;
-	int control = -1, r;
-
-	if (net->n_rules > 0) {
-		s->dialer = dial_process_start(net->rules, net->n_rules, &dialer, e);
-		if (s->dialer < 0)
-			return (int)s->dialer;
-		files.dialer = dialer;
-	}
-	r = start_home(s, &files, &control, e);
-	if (r < 0)
-		return r;
-	r = proto_conn_new(s->loop, control, &cb, &s->conn);
-	if (r < 0)
-		return err_errno(e, r, "cannot watch the manager");
-	fill_order(s, &order);
-	r = proto_send_json(s->conn, order_to_json(&order));
-	return r < 0 ? err_errno(e, r, "cannot send the order") : 0;
+	session_end(user_data, &v);
 }
 
 static int start_packing(struct session *s, struct err *e)
@@ -510,8 +405,10 @@ static void keep_home_console(struct session *s)
 
 void session_run(struct build *b, const struct session_files *files)
 {
-	struct session s = {.b = b, .files = files, .dialer = -1, .console_fd = -1};
+	struct session s = {
+		.b = b, .files = files, .dialer = -1, .port = DIAL_PORT_INIT, .console_fd = -1};
 	struct err e = ERR_INIT;
+	const struct proto_callbacks cb = {.frame = on_frame, .closed = on_closed, .user_data = &s};
 	int r = loop_new(&s.loop);
 
 	if (r < 0)
@@ -519,7 +416,7 @@ void session_run(struct build *b, const struct session_files *files)
 	if (r == 0)
 		r = watch(&s, &e);
 	if (r == 0)
-		r = start_manager(&s, &e);
+		r = session_start_manager(&s, &cb, &e);
 	if (r == 0)
 		r = start_packing(&s, &e);
 	if (r == 0)
@@ -534,6 +431,8 @@ void session_run(struct build *b, const struct session_files *files)
 		(void)kill(s.dialer, SIGKILL);
 		(void)child_wait(s.dialer, NULL);
 	}
+	(void)loop_remove(s.port_end);
+	dial_port_done(&s.port);
 	(void)proto_conn_free(s.conn);
 	(void)loop_free(s.loop);
 	fd_close(&s.console_fd);

@@ -4,6 +4,7 @@
 import atexit
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -11,6 +12,17 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import case  # noqa: E402
 
 main = case.main
+CACHE = "CONTRACTOR_TEST_CACHE"
+
+
+def make_before():
+    """Makes the image now, for a test that has no way to fetch a kernel later."""
+    if CACHE in os.environ:
+        return
+    os.environ[CACHE] = folder = tempfile.mkdtemp(prefix="contractor-cache-")
+    atexit.register(shutil.rmtree, folder)
+    subprocess.run([case.PROGRAM, "manager", "build"], check=True, stdout=subprocess.DEVNULL,
+                   env={**os.environ, "XDG_CACHE_HOME": folder})
 
 
 class Manager(case.Case):
@@ -20,6 +32,7 @@ class Manager(case.Case):
 
     def setUp(self):
         super().setUp()
+        Manager.cache = Manager.cache or os.environ.get(CACHE)
         if Manager.cache is None:
             Manager.cache = tempfile.mkdtemp(prefix="contractor-cache-")
             atexit.register(shutil.rmtree, Manager.cache)

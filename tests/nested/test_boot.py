@@ -38,14 +38,19 @@ class Machine:
             args += ["-drive", f"if=none,id={name},format=raw,file={test.path(name)}",
                      "-device", f"virtio-blk-pci,drive={name},serial={name}"]
         self.port, port_qemu = socket.socketpair()
+        self.dial, dial_qemu = socket.socketpair()
         self.console, console_qemu = socket.socketpair()
         args += ["-chardev", f"socket,id=c,fd={console_qemu.fileno()}", "-serial", "chardev:c",
                  "-device", "virtio-serial-pci",
                  "-chardev", f"socket,id=p,fd={port_qemu.fileno()}",
-                 "-device", f"virtserialport,chardev=p,name={port}"]
+                 "-device", f"virtserialport,chardev=p,name={port}",
+                 "-chardev", f"socket,id=d,fd={dial_qemu.fileno()}",
+                 "-device", "virtserialport,chardev=d,name=contractor.dial"]
         self.start = time.monotonic()
-        self.qemu = subprocess.Popen(args, pass_fds=[port_qemu.fileno(), console_qemu.fileno()])
+        self.qemu = subprocess.Popen(args, pass_fds=[port_qemu.fileno(), dial_qemu.fileno(),
+                                                     console_qemu.fileno()])
         port_qemu.close()
+        dial_qemu.close()
         console_qemu.close()
         test.addCleanup(self.stop)
 
@@ -53,6 +58,7 @@ class Machine:
         self.qemu.kill()
         self.qemu.wait()
         self.port.close()
+        self.dial.close()
         self.console.close()
 
     def cpu(self):

@@ -70,10 +70,6 @@ class Build(manager.Manager):
         self.assertIn("boot deadline", r.err)
         self.gone()
 
-    def test_cannot_have(self):
-        self.spec("true", network={"allow": [{"host": "deb.debian.org", "protocol": "http"}]})
-        self.assertIn("no network", self.build("--isolation", "nested", expect=2).err)
-
     def test_killed(self):
         """The manager VM dies with the command line, wherever it is."""
         self.spec("sleep 60")

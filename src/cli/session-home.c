@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The session's manager: its home, what may go out of it, and its order. */
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "base/num.h"
+#include "manager-home.h"
+#include "session-private.h"
+
+static void fill_order(const struct session *s, struct order *o)
+{
+	const struct build *b = s->b;
+	const struct spec_limits *l = &b->spec->limits;
+	const struct manifest *m = b->manifest;
+
+	*o = (struct order){
+		.machine = VM_MACHINE_VIRT,
+		.force_tcg = b->opt.force_tcg || (b->nested && !b->plan.worker_kvm),
+		.cpus = b->nested ? b->plan.worker_cpus : l->cpus,
+		.memory = l->memory,
+		.root = {m->root.offset, m->root.size},
+		.kernel = {m->kernel.offset, m->kernel.size},
+		.initrd = {m->initrd.offset, m->initrd.size},
+		.boot_ms = b->opt.boot_ms,
+		.time_ms = l->time_ms,
+		.cpu_time_ms = l->cpu_time_ms,
+		.disk = l->disk,
+		.disk_full_at = s->files->scratch_full_at,
+		.output = l->output,
+		.log = l->log,
+		.nice = b->opt.nice,
+		.network =
+			{
+				.enabled = b->spec->network.n_rules > 0,
+				.rules = b->spec->network.rules,
+				.n_rules = b->spec->network.n_rules,
+				.rate = b->spec->network.rate,
+				.total = b->spec->network.total,
+			},
+	};
+	if (strcmp(b->machine, "microvm") == 0)
+		o->machine = VM_MACHINE_MICROVM;
+	else if (strcmp(b->machine, "q35") == 0)
+		o->machine = VM_MACHINE_Q35;
+	(void)snprintf(o->arch, sizeof(o->arch), "%s", m->arch);
+	(void)snprintf(o->cmdline, sizeof(o->cmdline), "%s", m->cmdline);
+}
+
+static void say_making(const char *text, void *user_data)
+{
+	ui_say(user_data, "%s; this is done once", text);
+}
+
+static void on_port_ended(struct loop_source *src, const siginfo_t *info, void *user_data)
+{
+	struct session *s = user_data;
+	const struct mux_host_counts *c = s->port.counts;
+	uint64_t granted = s->b->spec->network.total;
+	struct verdict v;
+
+	s->port_end = NULL;
+	s->port.pid = -1;
+	if (info->si_code == CLD_EXITED && info->si_status == MUX_HOST_CLOSED)
+		return; /* with the manager VM, of which the home tells more */
+	if (info->si_code == CLD_EXITED && info->si_status == MUX_HOST_OVER) {
+		v = verdict_limit("bandwidth", granted, c->bytes[METER_UP] + c->bytes[METER_DOWN],
+				  build_now(s->b));
+		session_end(s, &v);
+	} else if (info->si_code == CLD_EXITED && info->si_status == MUX_HOST_NONSENSE) {
+		session_end_broken(
+			s, "the manager VM does not keep to the protocol of its network port");
+	} else {
+		session_end_broken(s, "the dialer of the manager VM has ended");
+	}
+}
+
+/* What the manager VM may have of the network; without rules its port leads nowhere. */
+static int start_port(struct session *s, int port, struct err *e)
+{
+	const struct spec_network *net = &s->b->spec->network;
+	int r;
+
+	if (net->n_rules == 0)
+		return 0;
+	r = dial_port_start(net->rules, net->n_rules, net->rate, net->total, port, &s->port, e);
+	if (r < 0)
+		return r;
+	r = loop_add_child(s->loop, s->port.pid, on_port_ended, s, &s->port_end);
+	return r < 0 ? err_errno(e, r, "cannot watch the dialer") : 0;
+}
+
+static int start_nested(struct session *s, const struct launch_files *files,
+			const struct home_callbacks *cb, int *ret_control, struct err *e)
+{
+	struct home_ports ports = {-1, -1};
+	struct build *b = s->b;
+	const struct nested_plan *p = &b->plan;
+	const struct manager_home_options o = {.say = say_making, .user_data = &b->ui};
+	struct manager_image image = {0};
+	_cleanup_close_ int image_fd = -1;
+	char all[NUM_TEXT_MAX], own[NUM_TEXT_MAX];
+	int r = manager_home_image(&o, &image, &image_fd, e);
+
+	if (r < 0)
+		return r;
+	ui_say(&b->ui,
+	       "manager VM: %s, %u processors (%u for the worker), %s of memory (%s for the "
+	       "worker)",
+	       p->kvm ? "kvm" : "tcg", p->cpus, p->worker_cpus, format_size(p->memory, all),
+	       format_size(b->spec->limits.memory, own));
+	r = home_start_nested(s->loop, files, p, &image, image_fd, cb, &s->home, &ports, e);
+	manager_image_done(&image);
+	if (r == 0)
+		r = start_port(s, ports.dial, e);
+	fd_close(&ports.dial);
+	if (r < 0)
+		fd_close(&ports.control);
+	else
+		*ret_control = ports.control;
+	return r;
+}
+
+static int start_home(struct session *s, const struct launch_files *files, int *ret_control,
+		      struct err *e)
+{
+	const struct home_callbacks cb = {.ended = session_home_ended, .user_data = s};
+
+	if (s->b->nested)
+		return start_nested(s, files, &cb, ret_control, e);
+	return home_start_single(s->loop, files, s->b->opt.debug, &cb, &s->home, ret_control, e);
+}
+
+int session_start_manager(struct session *s, const struct proto_callbacks *cb, struct err *e)
+{
+	const struct spec_network *net = &s->b->spec->network;
+	_cleanup_close_ int dialer = -1;
+	struct launch_files files = {s->b->image_fd, s->files->input, s->files->output,
+				     s->files->scratch, -1};
+	struct order order;
+	int control = -1, r;
+
+	if (net->n_rules > 0 && !s->b->nested) {
+		s->dialer = dial_process_start(net->rules, net->n_rules, &dialer, e);
+		if (s->dialer < 0)
+			return (int)s->dialer;
+		files.dialer = dialer;
+	}
+	r = start_home(s, &files, &control, e);
+	if (r < 0)
+		return r;
+	r = proto_conn_new(s->loop, control, cb, &s->conn);
+	if (r < 0)
+		return err_errno(e, r, "cannot watch the manager");
+	fill_order(s, &order);
+	r = proto_send_json(s->conn, order_to_json(&order));
+	return r < 0 ? err_errno(e, r, "cannot send the order") : 0;
+}

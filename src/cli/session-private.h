@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files of the session share among themselves. */
+#ifndef CONTRACTOR_CLI_SESSION_PRIVATE_H
+#define CONTRACTOR_CLI_SESSION_PRIVATE_H
+
+#include "dial-process.h"
+#include "home.h"
+#include "manager/proto.h"
+#include "packer.h"
+#include "session.h"
+
+struct session {
+	struct build *b;
+	const struct session_files *files;
+	struct loop *loop;
+	struct proto_conn *conn;
+	struct packer *pack;
+	struct home *home;
+	struct loop_source *deadline, *hello, *signals, *status, *space;
+	pid_t dialer;	       /* of the single home */
+	struct dial_port port; /* of the manager VM's */
+	struct loop_source *port_end;
+	bool ended, closed; /* the session has its verdict; the manager's stream has ended */
+	struct err gone;    /* how the home ended, empty while it is there */
+	int console_fd;
+	size_t console_bytes;
+};
+
+/* Ends the session by its first cause; later ones change nothing. */
+void session_end(struct session *s, const struct verdict *v);
+void session_end_broken(struct session *s, const char *text);
+
+/* The home has ended by itself: home_callbacks. */
+void session_home_ended(const char *text, void *user_data);
+
+/* Starts the home, its dialer and the connection to the manager, and sends the order. */
+int session_start_manager(struct session *s, const struct proto_callbacks *cb, struct err *e);
+
+#endif
