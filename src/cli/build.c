@@ -351,7 +351,10 @@ static void run_worker(struct build *b)
 	}
 	const struct session_files files = {disks.input_rw, disks.input, disks.output,
 					    disks.scratch, disks.scratch_full_at};
+	build_cgroup_make(b);
 	session_run(b, &files);
+	build_cgroup_judge(b);
+	cgroup_done(&b->cgroup);
 	ui_output_end(&b->ui);
 	judge_disk(b, &disks);
 	if (b->verdict.kind == VERDICT_BUILT || b->verdict.kind == VERDICT_FAILED)

@@ -3,6 +3,7 @@
 #ifndef CONTRACTOR_CLI_BUILD_H
 #define CONTRACTOR_CLI_BUILD_H
 
+#include "cgroup.h"
 #include "image/manifest.h"
 #include "manager/limits.h"
 #include "nested.h"
@@ -63,8 +64,9 @@ struct build {
 	struct limits_sample *samples; /* thinned: at most BUILD_SAMPLES_MAX */
 	size_t n_samples;
 	struct limits_sample peak;
-	uint64_t log_bytes; /* as counted here */
-	struct space space; /* the file systems that the build writes to */
+	uint64_t log_bytes;   /* as counted here */
+	struct cgroup cgroup; /* of the worker, or of the manager VM */
+	struct space space;   /* the file systems that the build writes to */
 	struct build_denied *denied;
 	size_t n_denied;
 	uint64_t started_ms;
@@ -85,7 +87,7 @@ struct build {
 #define BUILD_INIT                                                                  \
 	{                                                                           \
 		.record = RECORD_INIT, .workspace = WORKSPACE_INIT, .image_fd = -1, \
-		.source_fd = -1, .verdict = {                                       \
+		.source_fd = -1, .cgroup = CGROUP_INIT, .verdict = {                \
 			.kind = VERDICT_INFRASTRUCTURE,                             \
 			.exit_code = -1                                             \
 		}                                                                   \
@@ -94,6 +96,17 @@ struct build {
 /* Runs the build; the verdict is in b->verdict, the report is written. b->opt and b->ui are set. */
 void build_run(struct build *b);
 void build_done(struct build *b);
+
+/* build-cgroup.c: makes the cgroup that QEMU is to enter, or says in b->cgroup why there is none.
+ */
+void build_cgroup_make(struct build *b);
+
+/* build-cgroup.c: a worker that broke because the kernel killed it for memory was over its limit.
+ */
+void build_cgroup_judge(struct build *b);
+
+/* build-cgroup.c: the report's "cgroup". */
+void build_cgroup_report(const struct build *b, cJSON *report);
 
 /* Starts the named phase and ends the one before; NULL only ends. */
 void build_phase(struct build *b, const char *name);

@@ -193,6 +193,7 @@ static int start_vm(struct loop *l, const struct launch_files *files,
 		.cpu_time_ms = plan->cpu_time_ms,
 		.file_size = plan->file_size,
 		.nice = NICE,
+		.cgroup_fd = files->cgroup,
 		.qmp_deadline_ms = QMP_DEADLINE_MS,
 	};
 	char cmdline[512];

@@ -64,7 +64,7 @@ static size_t make_env(const char *out[8], char store[8][512])
 }
 
 /* The numbers are those of the descriptors below. */
-static void make_argv(const char *argv[16], bool dialer, bool debug)
+static void make_argv(const char *argv[20], bool dialer, bool cgroup, bool debug)
 {
 	static const char *const always[] = {
 		"contractor-manager", "--control", "3",		"--image", "4", "--input", "5",
@@ -75,6 +75,10 @@ static void make_argv(const char *argv[16], bool dialer, bool debug)
 	if (dialer) {
 		argv[n++] = "--dialer";
 		argv[n++] = "8";
+	}
+	if (cgroup) {
+		argv[n++] = "--cgroup";
+		argv[n++] = dialer ? "9" : "8";
 	}
 	if (debug)
 		argv[n++] = "--debug";
@@ -93,7 +97,7 @@ static int no_namespaces(int code, struct err *e)
 pid_t launch_single(const struct launch_files *files, int debug, int *ret_control, struct err *e)
 {
 	_cleanup_close_ int ours = -1, theirs = -1;
-	const char *argv[16];
+	const char *argv[20];
 	char store[8][512];
 	const char *env[8];
 	struct home home;
@@ -108,22 +112,30 @@ pid_t launch_single(const struct launch_files *files, int debug, int *ret_contro
 	ours = pair[0];
 	theirs = pair[1];
 	(void)make_env(env, store);
-	make_argv(argv, files->dialer >= 0, debug);
-	const struct child_fd fds[] = {
+	make_argv(argv, files->dialer >= 0, files->cgroup >= 0, debug);
+	struct child_fd fds[7] = {
 		{theirs, CONTROL_FD},
 		{files->image, FIRST_FILE},
 		{files->input, FIRST_FILE + 1},
 		{files->output, FIRST_FILE + 2},
 		{files->scratch, FIRST_FILE + 3},
-		{files->dialer, FIRST_FILE + 4},
 	};
+	size_t n_fds = 5;
+	const int optional[] = {files->dialer, files->cgroup};
+
+	for (size_t i = 0; i < ARRAY_SIZE(optional); i++) {
+		if (optional[i] >= 0) {
+			fds[n_fds] = (struct child_fd){optional[i], CONTROL_FD + (int)n_fds};
+			n_fds++;
+		}
+	}
 	const struct child_spec spec = {
 		.path = home.program,
 		.argv = argv,
 		.envp = env,
 		.clone_flags = JAIL_CLONE,
 		.fds = fds,
-		.n_fds = ARRAY_SIZE(fds) - (files->dialer < 0),
+		.n_fds = n_fds,
 		.no_new_privs = 1,
 		.new_session = 1,
 		.prepare = jail_home,

@@ -11,6 +11,7 @@
 struct launch_files {
 	int image, input, output, scratch;
 	int dialer; /* -1: the build has no network */
+	int cgroup; /* cgroup.procs of the one for QEMU; -1: none */
 };
 
 /*

@@ -175,6 +175,7 @@ cJSON *report_make(const struct build *b)
 	(void)cJSON_AddStringToObject(j, "accelerator", b->accel);
 	add_phases(b, j);
 	add_limits(b, j);
+	build_cgroup_report(b, j);
 	add_denied(b, j);
 	add_outside_links(b, j);
 	add_paths(b, j);

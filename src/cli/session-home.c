@@ -135,8 +135,9 @@ int session_start_manager(struct session *s, const struct proto_callbacks *cb, s
 {
 	const struct spec_network *net = &s->b->spec->network;
 	_cleanup_close_ int dialer = -1;
-	struct launch_files files = {s->b->image_fd, s->files->input, s->files->output,
-				     s->files->scratch, -1};
+	struct launch_files files = {
+		s->b->image_fd,	   s->files->input, s->files->output, s->files->scratch, -1,
+		s->b->cgroup.procs};
 	struct order order;
 	int control = -1, r;
 

@@ -6,6 +6,7 @@
  *number:
  *
  *	contractor-manager --control 3 --image 4 --input 5 --output 6 --scratch 7 [--dialer 8]
+ *[--cgroup 9]
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +33,7 @@ static int usage(void)
 	static const char text[] =
 		"contractor-manager is started by contractor, not by hand.\n"
 		"Usage: contractor-manager --control FD --image FD --input FD --output FD "
-		"--scratch FD [--dialer FD]\n";
+		"--scratch FD [--dialer FD] [--cgroup FD]\n";
 
 	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
 	return 2;
@@ -41,12 +42,17 @@ static int usage(void)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"control", required_argument, NULL, 'c'}, {"image", required_argument, NULL, 'm'},
-		{"input", required_argument, NULL, 'i'},   {"output", required_argument, NULL, 'o'},
-		{"scratch", required_argument, NULL, 's'}, {"dialer", required_argument, NULL, 'n'},
-		{"debug", no_argument, NULL, 'd'},	   {0},
+		{"control", required_argument, NULL, 'c'},
+		{"image", required_argument, NULL, 'm'},
+		{"input", required_argument, NULL, 'i'},
+		{"output", required_argument, NULL, 'o'},
+		{"scratch", required_argument, NULL, 's'},
+		{"dialer", required_argument, NULL, 'n'},
+		{"cgroup", required_argument, NULL, 'g'},
+		{"debug", no_argument, NULL, 'd'},
+		{0},
 	};
-	struct run_files files = {-1, -1, -1, -1, -1};
+	struct run_files files = {-1, -1, -1, -1, -1, -1};
 	struct err e = ERR_INIT;
 	int control = -1, opt, r = 0;
 
@@ -71,6 +77,9 @@ int main(int argc, char **argv)
 			break;
 		case 'n':
 			r = parse_fd(optarg, &files.dialer);
+			break;
+		case 'g':
+			r = parse_fd(optarg, &files.cgroup);
 			break;
 		case 'd':
 			log_setup("contractor-manager", LOG_DEBUG);

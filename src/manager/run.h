@@ -12,6 +12,7 @@ struct run_files {
 	int output;  /* read-write, fixed size */
 	int scratch; /* read-write, fixed size */
 	int dialer;  /* SOCK_SEQPACKET to the dialer, when the order has a network */
+	int cgroup;  /* cgroup.procs of the cgroup for QEMU, where there is one */
 };
 
 /*

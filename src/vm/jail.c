@@ -283,6 +283,9 @@ int jail_enter(void *jail, struct err *e)
 	if (r == 0 && getpriority(PRIO_PROCESS, 0) < s->nice &&
 	    setpriority(PRIO_PROCESS, 0, s->nice) < 0)
 		r = err_set(e, -errno, "cannot set its priority");
+	/* only now: the files of the root are none of the worker's memory */
+	if (r == 0 && s->cgroup > 0 && write(s->cgroup, "0", 1) != 1)
+		r = err_set(e, -errno, "cannot enter its cgroup");
 	if (r < 0)
 		return r;
 	/* a desktop's reads and writes go first; where that cannot be had, they do not */

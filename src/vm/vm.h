@@ -105,6 +105,7 @@ struct vm_start {
 	uint64_t cpu_time_ms;	       /* RLIMIT_CPU, rounded up and a second more; 0: none */
 	uint64_t file_size;	       /* RLIMIT_FSIZE; 0: none */
 	int nice;
+	int cgroup_fd; /* cgroup.procs of the cgroup for QEMU; 0 or less: none */
 	uint64_t qmp_deadline_ms;
 };
 

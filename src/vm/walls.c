@@ -20,9 +20,14 @@ static void add(struct vm_walls *w, int resource, uint64_t value)
 	w->v[w->n++] = (struct child_limit){resource, value};
 }
 
+rlim_t vm_threads_max(unsigned cpus)
+{
+	return cpus + OTHER_THREADS;
+}
+
 struct vm_walls vm_walls(const struct vm_start *s)
 {
-	struct vm_walls w = {.threads = s->desc.cpus + OTHER_THREADS};
+	struct vm_walls w = {.threads = vm_threads_max(s->desc.cpus)};
 
 	add(&w, RLIMIT_CORE, 0);
 	add(&w, RLIMIT_NOFILE, FDS_MAX);

@@ -14,6 +14,9 @@ struct vm_walls {
 	rlim_t threads; /* for RLIMIT_NPROC: see vm_limit_threads */
 };
 
+/* Pure: how many threads a QEMU with so many processors may come to have. */
+rlim_t vm_threads_max(unsigned cpus);
+
 /* Pure: the walls for a description. */
 struct vm_walls vm_walls(const struct vm_start *s);
 
