@@ -100,6 +100,10 @@ static int load_spec(struct build *b, struct err *e)
 
 	for (size_t i = 0; i < b->opt.n_limits && r == 0; i++)
 		r = spec_limit_set(&b->spec->limits, b->opt.limits[i], e);
+	if (r == 0 && b->opt.nice >= 0)
+		b->spec->priority.nice = b->opt.nice;
+	if (r == 0 && b->opt.io >= 0)
+		b->spec->priority.io = (enum spec_io)b->opt.io;
 	return r;
 }
 
@@ -139,6 +143,7 @@ static int choose_isolation(struct build *b, struct err *e)
 	b->isolation = spec_isolation_name(taken);
 	b->nested = taken == SPEC_ISOLATION_NESTED;
 	b->plan = nested_plan(&b->spec->limits, facts.kvm, facts.nested);
+	b->plan.priority = b->spec->priority;
 	if (want == SPEC_ISOLATION_AUTO)
 		ui_say(&b->ui, "isolation: %s: %s", b->isolation, b->isolation_why);
 	if (b->opt.boot_ms == 0)

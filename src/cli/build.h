@@ -26,7 +26,7 @@ struct build_options {
 	const char *machine;   /* microvm, q35; NULL: what fits the architecture */
 	uint64_t boot_ms;      /* deadline; 0: the default of the accelerator */
 	unsigned lock_wait_s;
-	int nice;
+	int nice, io; /* -1: the spec's */
 	bool force_tcg;
 	bool debug;
 };

@@ -17,6 +17,7 @@ enum {
 	OPT_MACHINE,
 	OPT_TCG,
 	OPT_NICE,
+	OPT_IO,
 	OPT_JSON,
 	OPT_RAW_LOG,
 	OPT_DEBUG,
@@ -35,7 +36,9 @@ static const struct option_def defs[] = {
 	 "how long to wait for another build of the workspace (1h)", NULL},
 	{OPT_MACHINE, "machine", "TYPE", "microvm, q35 or virt", "microvm q35 virt"},
 	{OPT_TCG, "tcg", NULL, "emulate, even where there is KVM", NULL},
-	{OPT_NICE, "nice", "N", "priority of the worker (10)", NULL},
+	{OPT_NICE, "nice", "N", "priority of the worker, over the spec's (10)", NULL},
+	{OPT_IO, "io", "CLASS", "the worker's disk accesses, over the spec's: low, idle, normal",
+	 "low idle normal"},
 	{OPT_JSON, "json", NULL, "events on stdout, one JSON object a line", NULL},
 	{OPT_RAW_LOG, "raw-log", NULL, "show build output with its control sequences", NULL},
 	{'q', "quiet", NULL, "only errors", NULL},
@@ -92,6 +95,11 @@ static int take_option(struct build *b, const struct options *o, int opt)
 			return options_bad_value(o, "--nice", "is not 0 to 19");
 		b->opt.nice = (int)v;
 		return 0;
+	case OPT_IO:
+		b->opt.io = spec_io_find(value);
+		if (b->opt.io < 0)
+			return options_bad_value(o, "--io", "is not low, idle or normal");
+		return 0;
 	case OPT_TCG:
 		b->opt.force_tcg = true;
 		return 0;
@@ -125,7 +133,7 @@ int cmd_build(int argc, char **argv)
 	ui_init(&b.ui);
 	b.opt.limits = limits;
 	b.opt.lock_wait_s = LOCK_WAIT_S;
-	b.opt.nice = 10;
+	b.opt.nice = b.opt.io = -1;
 	options_begin(&o, &verb_build, argc, argv);
 	while ((opt = options_next(&o, &r)) > 0) {
 		r = take_option(&b, &o, opt);

@@ -13,7 +13,6 @@
 #include "vm/vm.h"
 
 #define QMP_DEADLINE_MS 10000
-#define NICE		10
 /* What is translated twice over is too dear to throw away. */
 #define TB_SIZE (512 * MIB)
 
@@ -24,6 +23,17 @@ struct home {
 	bool ended;
 	struct home_callbacks cb;
 };
+
+enum vm_io home_io(enum spec_io io)
+{
+	static const enum vm_io all[_SPEC_IO_MAX] = {
+		[SPEC_IO_LOW] = VM_IO_LOW,
+		[SPEC_IO_IDLE] = VM_IO_IDLE,
+		[SPEC_IO_NORMAL] = VM_IO_NORMAL,
+	};
+
+	return all[io];
+}
 
 static void tell_end(struct home *h, const char *text)
 {
@@ -192,7 +202,8 @@ static int start_vm(struct loop *l, const struct launch_files *files,
 		.initrd = {image_fd, image->initrd.offset, image->initrd.size},
 		.cpu_time_ms = plan->cpu_time_ms,
 		.file_size = plan->file_size,
-		.nice = NICE,
+		.nice = plan->priority.nice,
+		.io = home_io(plan->priority.io),
 		.cgroup_fd = files->cgroup,
 		.qmp_deadline_ms = QMP_DEADLINE_MS,
 	};

@@ -11,8 +11,12 @@
 #include "image/manager-image.h"
 #include "launch.h"
 #include "nested.h"
+#include "vm/vm.h"
 
 struct home;
+
+/* What the spec says of I/O, in QEMU's terms. */
+enum vm_io home_io(enum spec_io io);
 
 struct home_callbacks {
 	/* It has ended by itself: how, fit for a terminal. Once. */

@@ -16,8 +16,9 @@ struct nested_plan {
 	uint64_t memory;      /* of the manager VM, bytes */
 	uint64_t cpu_time_ms; /* of its whole QEMU */
 	uint64_t file_size;   /* the largest disk that it writes to */
-	uint64_t hello_ms;    /* from its start to the manager's first word */
-	uint64_t boot_ms;     /* from the worker's start until it is ready, unless the user says */
+	struct spec_priority priority; /* of its QEMU */
+	uint64_t hello_ms;	       /* from its start to the manager's first word */
+	uint64_t boot_ms; /* from the worker's start until it is ready, unless the user says */
 };
 
 /* Pure: the walls of the manager VM, for a worker with these limits. */

@@ -29,7 +29,8 @@ static void fill_order(const struct session *s, struct order *o)
 		.disk_full_at = s->files->scratch_full_at,
 		.output = l->output,
 		.log = l->log,
-		.nice = b->opt.nice,
+		.nice = b->spec->priority.nice,
+		.io = home_io(b->spec->priority.io),
 		.network =
 			{
 				.enabled = b->spec->network.n_rules > 0,

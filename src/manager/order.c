@@ -39,6 +39,12 @@ static const char *const machine_names[_VM_MACHINE_MAX] = {
 	[VM_MACHINE_VIRT] = "virt",
 };
 
+static const char *const io_names[_VM_IO_MAX] = {
+	[VM_IO_LOW] = "low",
+	[VM_IO_IDLE] = "idle",
+	[VM_IO_NORMAL] = "normal",
+};
+
 static int add_network(const struct order_network *n, cJSON *order)
 {
 	cJSON *j = cJSON_AddObjectToObject(order, "network");
@@ -60,6 +66,7 @@ cJSON *order_to_json(const struct order *o)
 	if (!j || !cJSON_AddStringToObject(j, "type", "build") ||
 	    !cJSON_AddStringToObject(j, "arch", o->arch) ||
 	    !cJSON_AddStringToObject(j, "machine", machine_names[o->machine]) ||
+	    !cJSON_AddStringToObject(j, "io", io_names[o->io]) ||
 	    !cJSON_AddStringToObject(j, "cmdline", o->cmdline) ||
 	    !cJSON_AddBoolToObject(j, "force-tcg", o->force_tcg) ||
 	    !cJSON_AddNumberToObject(j, "cpus", o->cpus) ||
@@ -111,8 +118,8 @@ void order_done(struct order *o)
 
 int order_from_json(const cJSON *msg, struct order *ret, struct err *e)
 {
-	struct order o = {.machine = _VM_MACHINE_MAX};
-	const char *machine = json_str(msg, "machine");
+	struct order o = {.machine = _VM_MACHINE_MAX, .io = _VM_IO_MAX};
+	const char *machine = json_str(msg, "machine"), *io = json_str(msg, "io");
 	const cJSON *nice = json_get(msg, "nice");
 	uint64_t v;
 
@@ -125,6 +132,12 @@ int order_from_json(const cJSON *msg, struct order *ret, struct err *e)
 	}
 	if (o.machine == _VM_MACHINE_MAX)
 		return err_set(e, -EBADMSG, "order: machine is unknown");
+	for (int i = 0; io && i < _VM_IO_MAX; i++) {
+		if (strcmp(io, io_names[i]) == 0)
+			o.io = (enum vm_io)i;
+	}
+	if (o.io == _VM_IO_MAX)
+		return err_set(e, -EBADMSG, "order: io is unknown");
 	if (json_u64(msg, "cpus", &v) < 0 || v < 1 || v > 1024)
 		return err_set(e, -EBADMSG, "order: cpus is not 1 to 1024");
 	o.cpus = (uint32_t)v;

@@ -34,6 +34,7 @@ struct order {
 	uint64_t disk, output, log;
 	uint64_t disk_full_at; /* allocated bytes of the scratch file that mean: it was full */
 	int nice;
+	enum vm_io io;
 	struct order_network network;
 };
 

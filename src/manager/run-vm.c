@@ -117,6 +117,7 @@ static void describe(const struct run *r, int ctl_qemu, int log_qemu, enum vm_ac
 		.cpu_time_ms = o->cpu_time_ms,
 		.file_size = MAX(o->disk, o->output),
 		.nice = o->nice,
+		.io = o->io,
 		.cgroup_fd = r->files.cgroup,
 		.qmp_deadline_ms = RUN_QMP_DEADLINE_MS,
 	};

@@ -2,6 +2,7 @@
 /* The top-level keys of a spec, and what they must be together. */
 #include <errno.h>
 
+#include "base/num.h"
 #include "base/text.h"
 #include "field.h"
 
@@ -17,6 +18,26 @@ static const char *const isolation_names[_SPEC_ISOLATION_MAX] = {
 const char *spec_isolation_name(enum spec_isolation i)
 {
 	return isolation_names[i];
+}
+
+static const char *const io_names[_SPEC_IO_MAX] = {
+	[SPEC_IO_LOW] = "low",
+	[SPEC_IO_IDLE] = "idle",
+	[SPEC_IO_NORMAL] = "normal",
+};
+
+const char *spec_io_name(enum spec_io io)
+{
+	return io_names[io];
+}
+
+int spec_io_find(const char *name)
+{
+	for (int i = 0; i < _SPEC_IO_MAX; i++) {
+		if (strcmp(io_names[i], name) == 0)
+			return i;
+	}
+	return -ENOENT;
 }
 
 static int read_worker_image(struct reader *r, const struct node *v)
@@ -104,6 +125,36 @@ static int read_limits(struct reader *r, const struct node *v)
 			return field_fail(r, value, "%s", why.text);
 	}
 	return 0;
+}
+
+static int read_nice(struct reader *r, const struct node *v)
+{
+	uint64_t n;
+
+	if (v->type != NODE_INT || parse_u64(v->number, &n) < 0 || n > 19)
+		return field_fail(r, v, "nice must be a whole number from 0 to 19");
+	r->spec->priority.nice = (int)n;
+	return 0;
+}
+
+static int read_io(struct reader *r, const struct node *v)
+{
+	int i = field_choice(r, v, io_names, ARRAY_SIZE(io_names));
+
+	if (i < 0)
+		return i;
+	r->spec->priority.io = (enum spec_io)i;
+	return 0;
+}
+
+static int read_priority(struct reader *r, const struct node *v)
+{
+	static const struct field fields[] = {
+		{"nice", read_nice, false},
+		{"io", read_io, false},
+	};
+
+	return field_read_all(r, v, "priority", fields, ARRAY_SIZE(fields));
 }
 
 static bool is_env_name(const char *s)
@@ -209,6 +260,7 @@ int spec_read_root(struct reader *r, const struct node *root)
 		{"isolation", read_isolation, false},
 		{"arch", read_arch, false},
 		{"limits", read_limits, false},
+		{"priority", read_priority, false},
 		{"network", network_read, false},
 		{"env", read_env, false},
 	};

@@ -62,6 +62,21 @@ struct spec_network {
 	size_t n_rules;
 };
 
+/* How much the worker's disk accesses are worth beside others' on this host. */
+enum spec_io {
+	SPEC_IO_LOW,	/* the last of the usual class */
+	SPEC_IO_IDLE,	/* only when nobody else wants the disk */
+	SPEC_IO_NORMAL, /* as any other program */
+	_SPEC_IO_MAX,
+};
+
+#define SPEC_NICE_DEFAULT 10
+
+struct spec_priority {
+	int nice; /* 0 to 19 */
+	enum spec_io io;
+};
+
 struct spec_env {
 	char *name, *value;
 };
@@ -81,6 +96,7 @@ struct spec {
 	char *arch; /* NULL: the image's */
 	enum spec_isolation isolation;
 	struct spec_limits limits;
+	struct spec_priority priority;
 	struct spec_network network;
 	struct spec_env *env;
 	size_t n_env;
@@ -114,6 +130,10 @@ CLEANUP_FUNC(spec_free, struct spec)
  * (links are not read); malloc'ed. NULL: OOM.
  */
 char *spec_resolve(const char *dir, const char *path);
+
+/* "low", "idle", "normal", and back (-ENOENT). */
+const char *spec_io_name(enum spec_io io);
+int spec_io_find(const char *name);
 
 /* "auto", "nested", "single". */
 const char *spec_isolation_name(enum spec_isolation i);

@@ -27,7 +27,12 @@
 #define INNER_ID 1000 /* not 0: exec then gives no capability, whatever else is forgotten */
 
 #define IOPRIO_WHO_PROCESS 1
-#define IOPRIO_LOWEST	   (2 << 13 | 7) /* best effort, level 7 */
+/* class and level; see ioprio_set(2) */
+static const int ioprio[_VM_IO_MAX] = {
+	[VM_IO_LOW] = 2 << 13 | 7,
+	[VM_IO_IDLE] = 3 << 13,
+	[VM_IO_NORMAL] = 0,
+};
 
 /* glibc 2.36 has them in sys/mount.h, which clashes with linux/mount.h in 2.35 and before. */
 static int set_attr(const char *path, unsigned flags, uint64_t attr)
@@ -289,7 +294,7 @@ int jail_enter(void *jail, struct err *e)
 	if (r < 0)
 		return r;
 	/* a desktop's reads and writes go first; where that cannot be had, they do not */
-	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_LOWEST);
+	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, ioprio[s->io]);
 	r = s->threads ? vm_limit_threads(s->threads) : 0;
 	if (r < 0)
 		return err_set(e, r, "cannot limit its threads");

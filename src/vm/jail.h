@@ -31,6 +31,7 @@ struct jail {
 	struct vm_blob kernel, initrd; /* fd -1: none */
 	bool kvm;		       /* /dev/kvm is there */
 	int nice;
+	enum vm_io io;
 	int cgroup;	/* cgroup.procs, 0 or less: none */
 	rlim_t threads; /* 0: any number */
 };

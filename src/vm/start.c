@@ -263,6 +263,7 @@ static pid_t launch(const struct vm_start *s, const struct ends *n, struct err *
 			    .initrd = s->initrd,
 			    .kvm = d.accel == VM_ACCEL_KVM,
 			    .nice = s->nice,
+			    .io = s->io,
 			    .cgroup = s->cgroup_fd,
 			    .threads = walls.threads};
 	/* an arena for each thread would be memory that no limit foresees */

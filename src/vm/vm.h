@@ -27,6 +27,14 @@ enum vm_accel {
 	_VM_ACCEL_MAX,
 };
 
+/* QEMU's I/O class, as ionice(1) has it. */
+enum vm_io {
+	VM_IO_LOW,    /* best effort, level 7 */
+	VM_IO_IDLE,   /* idle */
+	VM_IO_NORMAL, /* none: as it comes from the nice value */
+	_VM_IO_MAX,
+};
+
 /* A raw virtio-blk disk on a descriptor of ours: a file, or a disk of this machine. */
 struct vm_disk {
 	const char *serial; /* root, input, output, scratch */
@@ -105,6 +113,7 @@ struct vm_start {
 	uint64_t cpu_time_ms;	       /* RLIMIT_CPU, rounded up and a second more; 0: none */
 	uint64_t file_size;	       /* RLIMIT_FSIZE; 0: none */
 	int nice;
+	enum vm_io io;
 	int cgroup_fd; /* cgroup.procs of the cgroup for QEMU; 0 or less: none */
 	uint64_t qmp_deadline_ms;
 };

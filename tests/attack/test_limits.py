@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Builds that try to use more than they were granted: each limit is a wall and a verdict."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -22,6 +23,11 @@ CONTROL = "my $c = syscall(438, syscall(434, 1, 0), 3, 0); die if $c < 0; " \
 # How far a limit may be overshot: one poll for each vCPU, and of the wall clock this.
 POLL_MS = 250
 WALL_MS = 500
+
+
+def io_class(pid):
+    """ioprio_get(2): 3 is idle, 2 best effort."""
+    return ctypes.CDLL(None).syscall(252, 1, pid) >> 13
 
 
 def perl(text):
@@ -57,7 +63,13 @@ class Cpu(Attack):
 
 class Wall(Attack):
     def test_sleep(self):
-        report = self.over("time", "sleep 600", time="10s")
+        self.spec("sleep 600", limits={"time": "10s"}, priority={"nice": 3, "io": "normal"})
+        p = self.start("build", "--io", "idle", "spec.yaml")
+        self.wait_for("QEMU", lambda: processes(p.pid, "qemu-system"))
+        qemu = processes(p.pid, "qemu-system")[0]
+        self.assertEqual(os.getpriority(os.PRIO_PROCESS, qemu), max(3, os.nice(0)))
+        self.assertEqual(io_class(qemu), 3)
+        report = self.judged("time", self.finish(p))
         self.assertGreaterEqual(report["used"], 10000)
         self.assertLessEqual(report["used"], 10000 + WALL_MS)
         self.assertLessEqual(report["at-ms"], 10000 + WALL_MS)

@@ -119,6 +119,7 @@ static const struct order sample_order = {
 	.output = 5,
 	.log = 6,
 	.nice = -3,
+	.io = VM_IO_IDLE,
 };
 
 START_TEST(orders)
@@ -138,12 +139,17 @@ START_TEST(orders)
 	ck_assert_uint_eq(o.kernel.offset, 1ULL << 40);
 	ck_assert_uint_eq(o.log, 6);
 	ck_assert_int_eq(o.nice, -3);
+	ck_assert_int_eq(o.io, VM_IO_IDLE);
 	ck_assert(o.force_tcg);
 	cJSON_ReplaceItemInObjectCaseSensitive(back, "memory", cJSON_CreateNumber(-1));
 	ck_assert_int_eq(order_from_json(back, &o, &e), -EBADMSG);
 	ck_assert_ptr_nonnull(strstr(e.text, "memory"));
 	cJSON_ReplaceItemInObjectCaseSensitive(back, "machine", cJSON_CreateString("pc"));
 	ck_assert_int_eq(order_from_json(back, &o, &e), -EBADMSG);
+	cJSON_ReplaceItemInObjectCaseSensitive(back, "machine", cJSON_CreateString("q35"));
+	cJSON_ReplaceItemInObjectCaseSensitive(back, "io", cJSON_CreateString("fast"));
+	ck_assert_int_eq(order_from_json(back, &o, &e), -EBADMSG);
+	ck_assert_ptr_nonnull(strstr(e.text, "io is unknown"));
 	json_free(back);
 	json_free(j);
 	free(text);

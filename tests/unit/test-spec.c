@@ -248,6 +248,7 @@ START_TEST(defaults)
 	ck_assert(s->network.n_rules == 0 && s->network.rate == 0 && s->network.total == 0);
 	ck_assert_uint_eq(s->n_env, 0);
 	ck_assert_uint_eq(s->limits.memory, 2 * GIB);
+	ck_assert(s->priority.nice == 10 && s->priority.io == SPEC_IO_LOW);
 	spec_free(s);
 }
 END_TEST
@@ -258,6 +259,7 @@ START_TEST(everything)
 					"isolation: single\narch: aarch64\n"
 					"limits: {cpus: 2, time: 1:30, memory: 1_073_741_824}\n"
 					"env: {A: -O2, B: 1.10, C: yes}\n"
+					"priority: {nice: 0x13, io: idle}\n"
 					"network:\n"
 					"  on-denied: report\n"
 					"  prepare-repositories: false\n"
@@ -278,6 +280,8 @@ START_TEST(everything)
 	ck_assert_int_eq(s->isolation, SPEC_ISOLATION_SINGLE);
 	ck_assert_str_eq(s->arch, "aarch64");
 	ck_assert(s->limits.cpus == 2 && s->limits.time_ms == 90000 && s->limits.memory == GIB);
+	ck_assert(s->priority.nice == 19 && s->priority.io == SPEC_IO_IDLE);
+	ck_assert_str_eq(spec_io_name(s->priority.io), "idle");
 	ck_assert_uint_eq(s->n_env, 3);
 	ck_assert_str_eq(s->env[0].name, "A");
 	ck_assert_str_eq(s->env[0].value, "-O2");
@@ -287,11 +291,11 @@ START_TEST(everything)
 	ck_assert(s->network.rate == 5000000 && s->network.total == 500000);
 	ck_assert_uint_eq(s->network.n_rules, 2);
 	ck_assert_str_eq(r[0].name, "a.example");
-	ck_assert(r[0].phases == NET_PHASE_PREPARE && r[0].line == 15 && r[0].column == 5);
+	ck_assert(r[0].phases == NET_PHASE_PREPARE && r[0].line == 16 && r[0].column == 5);
 	ck_assert(r[0].tcp && !r[0].udp && r[0].n_ports == 1 && r[0].ports[0].first == 80);
 	ck_assert(r[1].kind == NET_HOST_IP4 && r[1].prefix_len == 8 && r[1].private_ok);
 	ck_assert(r[1].n_ports == 2 && r[1].ports[1].last == 8080);
-	ck_assert(r[1].phases == (NET_PHASE_PREPARE | NET_PHASE_BUILD) && r[1].line == 16);
+	ck_assert(r[1].phases == (NET_PHASE_PREPARE | NET_PHASE_BUILD) && r[1].line == 17);
 	spec_free(s);
 }
 END_TEST
@@ -303,6 +307,13 @@ static const struct {
 } errors[] = {
 	{"build: x\n", -EBADMSG, "5:1: the key \"build\" is there already, at line 4"},
 	{"a: [\n", -EBADMSG, "6:1: "},
+	{"priority: {nice: 20}\n", -EINVAL, "5:18: nice must be a whole number from 0 to 19"},
+	{"priority: {nice: -1}\n", -EINVAL, "5:18: nice must be a whole number from 0 to 19"},
+	{"priority: {nice: low}\n", -EINVAL, "5:18: nice must be a whole number from 0 to 19"},
+	{"priority: {io: fast}\n", -EINVAL, "5:16: "},
+	{"priority: {ioo: low}\n", -EINVAL,
+	 "5:12: unknown key \"ioo\" in priority; did you mean \"io\"?"},
+	{"priority: 5\n", -EINVAL, "5:11: "},
 	{"limits: {cpus: two}\n", -EINVAL, "5:16: cpus: \"two\" is not a whole number"},
 	{"colour: red\n", -EINVAL, "5:1: unknown key \"colour\""},
 	{"network: {allow: [{host: a.b}]}\n", -EINVAL, "5:19: a rule has no key \"protocol\""},
