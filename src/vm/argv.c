@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 
+#include "memory.h"
 #include "vm.h"
 
 #define MICROVM_DEVICES_MAX 8 /* virtio-mmio slots */
@@ -167,13 +168,15 @@ static int check_machine(const struct vm_desc *d, struct err *e)
 		return err_set(e, -EINVAL, "less than %llu MiB of memory", MEMORY_MIN / MIB);
 	if (!d->kernel && (d->initrd || d->cmdline))
 		return err_set(e, -EINVAL, "an initrd or a command line, but no kernel");
-	if (!d->kernel && d->machine == VM_MACHINE_MICROVM)
+	if (!d->kernel && d->machine == VM_MACHINE_MICROVM && d->memory_kind != VM_MEMORY_TEMPLATE)
 		return err_set(e, -EINVAL,
 			       "no kernel, and machine type microvm cannot boot by "
 			       "firmware; use machine type q35");
 	if (d->machine == VM_MACHINE_MICROVM && virtio > MICROVM_DEVICES_MAX)
 		return err_set(e, -EINVAL, "%zu devices, but machine type microvm has room for %d",
 			       virtio, MICROVM_DEVICES_MAX);
+	if (d->memory_kind >= _VM_MEMORY_MAX || (d->memory_kind && d->memory_fd < 0))
+		return err_set(e, -EINVAL, "no file for the memory");
 	if (d->qmp_fd < 0)
 		return err_set(e, -EINVAL, "no QMP socket");
 	if (d->tap_fd >= 0 && !is_mac(d->mac))
@@ -206,7 +209,16 @@ static void add_machine(struct builder *b, const struct vm_desc *d)
 	add_opt(b, "-display", "none");
 	add_opt(b, "-sandbox", SANDBOX);
 	add_opt(b, "-action", ACTION);
-	add_opt(b, "-machine", "%s", machine_args[d->machine]);
+	add_opt(b, "-machine", "%s%s", machine_args[d->machine],
+		d->memory_kind == VM_MEMORY_OWN ? "" : ",memory-backend=ram");
+	if (d->memory_kind != VM_MEMORY_OWN)
+		add_opt(b, "-object",
+			"memory-backend-file,id=ram,mem-path=" VM_MEMORY_PATH ",size=%" PRIu64
+			"M,share=%s",
+			d->memory / (uint64_t)MIB,
+			d->memory_kind == VM_MEMORY_SHARED ? "on" : "off");
+	if (d->memory_kind == VM_MEMORY_TEMPLATE)
+		add_opt(b, "-incoming", "defer");
 	if (d->accel == VM_ACCEL_KVM)
 		add_opt(b, "-accel", "kvm");
 	else if (d->tb_size)
@@ -306,7 +318,8 @@ static void add_devices(struct builder *b, const struct vm_desc *d)
 	add_opt(b, "-object", "rng-builtin,id=rng");
 	add_virtio(b, "rng", ",rng=%s", "rng");
 	for (size_t i = 0; i < d->n_disks; i++)
-		add_disk(b, &d->disks[i], i + 1, !d->kernel && i == 0);
+		add_disk(b, &d->disks[i], i + 1,
+			 !d->kernel && i == 0 && d->memory_kind != VM_MEMORY_TEMPLATE);
 	add_ports(b, d);
 	if (d->tap_fd >= 0) {
 		add_opt(b, "-netdev", "tap,id=net,fd=%d,vhost=off", d->tap_fd);

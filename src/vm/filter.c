@@ -11,11 +11,14 @@
  *	clone3                 ENOSYS: its arguments are out of reach, and libc then uses clone
  *	clone                  EPERM without CLONE_THREAD
  *	socket                 EPERM for other families than AF_UNIX
+ *	openat                 with O_RDWR as its only flag, where the guest's memory is a file:
+ *	                       asked of the listener
  *	anything else          allowed
  */
 #include "filter.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -97,12 +100,13 @@ static void put(struct sock_filter *p, size_t max, size_t *n, struct sock_filter
 #define RETURN(what) PUT_STMT(BPF_RET | BPF_K, what)
 #define EQUAL	     (BPF_JMP | BPF_JEQ | BPF_K)
 
-int vm_filter(void)
+int vm_filter(bool memory)
 {
 	const uint32_t no = SECCOMP_RET_ERRNO | EPERM, unknown = SECCOMP_RET_ERRNO | ENOSYS;
-	struct sock_filter prog[2 * ARRAY_SIZE(denied) + 24];
+	struct sock_filter prog[2 * ARRAY_SIZE(denied) + 32];
 	struct sock_fprog fprog = {.filter = prog};
 	size_t n = 0;
+	int r;
 
 	LOAD(arch);
 	PUT_JUMP(EQUAL, OUR_ARCH, 1, 0);
@@ -128,18 +132,28 @@ int vm_filter(void)
 	LOAD(args[0]);
 	PUT_JUMP(EQUAL, AF_UNIX, 1, 0);
 	RETURN(no);
+	if (memory) {
+		LOAD(nr);
+		PUT_JUMP(EQUAL, SYS_openat, 0, 3);
+		LOAD(args[2]);
+		PUT_JUMP(EQUAL, O_RDWR, 0, 1);
+		RETURN(SECCOMP_RET_USER_NOTIF);
+	}
 	RETURN(SECCOMP_RET_ALLOW);
 	if (n > ARRAY_SIZE(prog))
 		return -E2BIG;
 	fprog.len = (unsigned short)n;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &fprog) < 0)
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	return 0;
+	r = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+			 memory ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0, &fprog);
+	return r < 0 ? -errno : r;
 }
 #else
-int vm_filter(void)
+int vm_filter(bool memory)
 {
+	if (memory)
+		return -EOPNOTSUPP;
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 #endif

@@ -21,6 +21,7 @@
 
 #include "base/io.h"
 #include "filter.h"
+#include "memory.h"
 #include "walls.h"
 
 #define NEW_ROOT "/proc"
@@ -301,7 +302,9 @@ int jail_enter(void *jail, struct err *e)
 	r = drop_capabilities(e);
 	if (r < 0)
 		return r;
-	r = vm_filter();
+	r = vm_filter(s->memory);
+	if (r >= 0 && s->memory)
+		r = vm_memory_send(s->listener_to, r);
 	return r < 0 ? err_set(e, r, "cannot filter its system calls") : 0;
 }
 

@@ -30,6 +30,8 @@ struct jail {
 	const char *qemu;	       /* of jail_home only: likewise */
 	struct vm_blob kernel, initrd; /* fd -1: none */
 	bool kvm;		       /* /dev/kvm is there */
+	bool memory;		       /* the listener of memory.h goes over this socket */
+	int listener_to;
 	int nice;
 	enum vm_io io;
 	int cgroup;	/* cgroup.procs, 0 or less: none */

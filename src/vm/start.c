@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "find.h"
 #include "jail.h"
+#include "memory.h"
 #include "vm.h"
 #include "walls.h"
 
@@ -39,6 +40,8 @@ struct vm {
 	pid_t pid;
 	struct loop_source *child, *leave;
 	struct stream console, messages;
+	int listener, memory_fd; /* until QEMU has the guest's memory */
+	struct loop_source *memory;
 	struct qmp *qmp;
 	struct err qmp_end; /* why the connection ended */
 	bool qmp_closed, reaped, told;
@@ -151,6 +154,18 @@ static void on_leave(struct loop_source *s, void *user_data)
 		(void)kill(v->pid, SIGKILL);
 }
 
+/* QEMU has asked for the guest's memory, or has ended. What goes wrong it tells by its end. */
+static void on_memory(struct loop_source *s, uint32_t events, void *user_data)
+{
+	struct vm *v = user_data;
+
+	if (events & EPOLLIN)
+		(void)vm_memory_answer(v->listener, v->memory_fd);
+	v->memory = loop_remove(v->memory);
+	fd_close(&v->listener);
+	fd_close(&v->memory_fd);
+}
+
 static void on_qmp_event(const char *name, const cJSON *data, void *user_data)
 {
 	struct vm *v = user_data;
@@ -173,12 +188,20 @@ static void on_qmp_closed(const struct err *why, void *user_data)
 
 /* Both ends of QEMU's connections: ours, and the ones that go. */
 struct ends {
-	int qmp[2], console[2], messages[2];
+	int qmp[2], console[2], messages[2], memory[2];
 };
+
+#define ENDS_NONE                             \
+	{                                     \
+		{-1, -1}, {-1, -1}, {-1, -1}, \
+		{                             \
+			-1, -1                \
+		}                             \
+	}
 
 static void ends_done(struct ends *n)
 {
-	int *all[] = {n->qmp, n->console, n->messages};
+	int *all[] = {n->qmp, n->console, n->messages, n->memory};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
 		fd_close(&all[i][0]);
@@ -190,6 +213,7 @@ static int ends_make(struct ends *n, struct err *e)
 {
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, n->qmp) < 0 ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, n->console) < 0 ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, n->memory) < 0 ||
 	    pipe2(n->messages, O_CLOEXEC) < 0) {
 		int r = -errno;
 
@@ -262,6 +286,8 @@ static pid_t launch(const struct vm_start *s, const struct ends *n, struct err *
 			    .kernel = s->kernel,
 			    .initrd = s->initrd,
 			    .kvm = d.accel == VM_ACCEL_KVM,
+			    .memory = d.memory_kind != VM_MEMORY_OWN,
+			    .listener_to = n->memory[1],
 			    .nice = s->nice,
 			    .io = s->io,
 			    .cgroup = s->cgroup_fd,
@@ -329,11 +355,24 @@ static int watch(struct vm *v, struct ends *n, uint64_t qmp_deadline_ms, struct 
 	return qmp_new(v->loop, take_fd(&n->qmp[0]), qmp_deadline_ms, &cb, &v->qmp, e);
 }
 
+static int watch_memory(struct vm *v, int memory_fd, const struct ends *n, struct err *e)
+{
+	int r;
+
+	v->memory_fd = fcntl(memory_fd, F_DUPFD_CLOEXEC, 3);
+	if (v->memory_fd < 0)
+		return err_errno(e, -errno, "the guest's memory");
+	v->listener = r = vm_memory_take(n->memory[0]);
+	if (r >= 0)
+		r = loop_add_fd(v->loop, v->listener, EPOLLIN, on_memory, v, &v->memory);
+	return r < 0 ? err_errno(e, r, "cannot hand QEMU the guest's memory") : 0;
+}
+
 int vm_start(struct loop *l, const struct vm_start *s, const struct vm_callbacks *cb,
 	     struct vm **ret, struct err *e)
 {
 	_cleanup_(vm_free_p) struct vm *v = calloc(1, sizeof(*v));
-	_cleanup_(ends_done) struct ends n = {{-1, -1}, {-1, -1}, {-1, -1}};
+	_cleanup_(ends_done) struct ends n = ENDS_NONE;
 	int r;
 
 	if (!v)
@@ -341,6 +380,7 @@ int vm_start(struct loop *l, const struct vm_start *s, const struct vm_callbacks
 	v->loop = l;
 	v->cb = *cb;
 	v->console.fd = v->messages.fd = -1;
+	v->listener = v->memory_fd = -1;
 	v->pid = -1;
 	r = ends_make(&n, e);
 	if (r < 0)
@@ -348,7 +388,10 @@ int vm_start(struct loop *l, const struct vm_start *s, const struct vm_callbacks
 	v->pid = launch(s, &n, e);
 	if (v->pid < 0)
 		return (int)v->pid;
-	r = watch(v, &n, s->qmp_deadline_ms, e);
+	if (s->desc.memory_kind != VM_MEMORY_OWN)
+		r = watch_memory(v, s->desc.memory_fd, &n, e);
+	if (r == 0)
+		r = watch(v, &n, s->qmp_deadline_ms, e);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(&v);
@@ -420,6 +463,9 @@ struct vm *vm_free(struct vm *v)
 		kill_and_reap(v->pid);
 	v->pid = -1;
 	v->qmp = qmp_free(v->qmp);
+	v->memory = loop_remove(v->memory);
+	fd_close(&v->listener);
+	fd_close(&v->memory_fd);
 	v->leave = loop_remove(v->leave);
 	stream_close(&v->console);
 	stream_close(&v->messages);

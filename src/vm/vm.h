@@ -50,6 +50,15 @@ struct vm_port {
 	int fd;
 };
 
+/* What the guest's memory is. */
+enum vm_memory {
+	VM_MEMORY_OWN,	  /* anonymous, QEMU's own */
+	VM_MEMORY_SHARED, /* a file that it writes to: a template is made */
+	/* a file that it never writes to: it waits for the state that belongs to it (-incoming) */
+	VM_MEMORY_TEMPLATE,
+	_VM_MEMORY_MAX,
+};
+
 /* The whole machine; pointers are borrowed while vm_argv or vm_start run. */
 struct vm_desc {
 	const char *arch; /* x86_64 */
@@ -85,6 +94,8 @@ struct vm_desc {
 	 */
 	bool virtual_clock;
 	bool paused; /* -S */
+	enum vm_memory memory_kind;
+	int memory_fd; /* of VM_MEMORY_TEMPLATE: best open for reading only */
 };
 
 /* An argv that owns its strings, NULL-terminated. */

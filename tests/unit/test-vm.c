@@ -102,6 +102,13 @@ START_TEST(golden_odd)
 	d.initrd = NULL;
 	compare("microvm-tcg-bare", &d);
 
+	d = worker(VM_MACHINE_MICROVM, VM_ACCEL_TCG);
+	d.memory_kind = VM_MEMORY_SHARED;
+	compare("microvm-tcg-save", &d);
+	d.memory_kind = VM_MEMORY_TEMPLATE;
+	d.kernel = d.initrd = d.cmdline = NULL;
+	compare("microvm-tcg-warm", &d);
+
 	/* a stock cloud image: it brings its own kernel */
 	d = worker(VM_MACHINE_Q35, VM_ACCEL_KVM);
 	d.kernel = d.initrd = d.cmdline = NULL;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -14,6 +15,7 @@
 #include <sys/wait.h>
 
 #include "vm/filter.h"
+#include "vm/memory.h"
 #include "vm/threads.h"
 #include "vm/walls.h"
 
@@ -111,7 +113,7 @@ static int bad_calls(void)
 	struct stat st;
 	int p[2];
 
-	if (vm_filter() < 0)
+	if (vm_filter(false) < 0)
 		return 1;
 	if (fork() >= 0 || errno != EPERM)
 		return 2;
@@ -155,6 +157,64 @@ START_TEST(filter)
 	ck_assert_int_gt(pid, 0);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+}
+END_TEST
+
+/* Behind the filter: asks for the memory, and finds what it may do with it. */
+static int use_memory(int socket_fd)
+{
+	int r = vm_filter(true), fd;
+	char *p, old;
+
+	if (r < 0 || vm_memory_send(socket_fd, r) < 0)
+		return 1;
+	fd = open(VM_MEMORY_PATH, O_RDWR);
+	if (fd < 0)
+		return 2;
+	if ((fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY || write(fd, "x", 1) >= 0)
+		return 3;
+	if (mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) != MAP_FAILED)
+		return 4;
+	p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	if (p == MAP_FAILED)
+		return 5;
+	old = *p;
+	*p = 'b';
+	return old == 'a' && *p == 'b' ? 0 : 6;
+}
+
+START_TEST(memory_by_descriptor)
+{
+	int p[2], listener, status, rw, ro;
+	char path[] = "/tmp/test-memory-XXXXXX", byte;
+	pid_t pid;
+
+	rw = mkostemp(path, O_CLOEXEC);
+	ck_assert_int_ge(rw, 0);
+	ck_assert_int_eq(ftruncate(rw, 4096), 0);
+	ck_assert_int_eq(pwrite(rw, "a", 1, 0), 1);
+	ro = open(path, O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(ro, 0);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, p), 0);
+	ck_assert_int_eq(vm_memory_take(p[0]), -EAGAIN);
+	pid = fork();
+	if (pid == 0)
+		_exit(use_memory(p[1]));
+	ck_assert_int_gt(pid, 0);
+	ck_assert_int_eq(poll(&(struct pollfd){p[0], POLLIN, 0}, 1, 10000), 1);
+	listener = vm_memory_take(p[0]);
+	ck_assert_int_ge(listener, 0);
+	ck_assert_int_eq(vm_memory_answer(listener, ro), 0);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+	ck_assert_int_eq(pread(rw, &byte, 1, 0), 1);
+	ck_assert_int_eq(byte, 'a');
+	(void)close(listener);
+	(void)close(rw);
+	(void)close(ro);
+	(void)close(p[0]);
+	(void)close(p[1]);
 }
 END_TEST
 
@@ -221,6 +281,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, values);
 	tcase_add_test(tc, threads);
 	tcase_add_test(tc, filter);
+	tcase_add_test(tc, memory_by_descriptor);
 	tcase_add_test(tc, thread_ids);
 	tcase_add_test(tc, thread_times);
 	return s;
