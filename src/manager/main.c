@@ -6,7 +6,7 @@
  *number:
  *
  *	contractor-manager --control 3 --image 4 --input 5 --output 6 --scratch 7 [--dialer 8]
- *[--cgroup 9]
+ *	                   [--cgroup 9] [--memory 10 --state 11]
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,10 +33,37 @@ static int usage(void)
 	static const char text[] =
 		"contractor-manager is started by contractor, not by hand.\n"
 		"Usage: contractor-manager --control FD --image FD --input FD --output FD "
-		"--scratch FD [--dialer FD] [--cgroup FD]\n";
+		"--scratch FD [--dialer FD] [--cgroup FD] [--memory FD --state FD]\n";
 
 	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
 	return 2;
+}
+
+/* Where the descriptor of an option goes; NULL for one without. */
+static int *place_of(struct run_files *f, int *control, int opt)
+{
+	switch (opt) {
+	case 'c':
+		return control;
+	case 'm':
+		return &f->image;
+	case 'i':
+		return &f->input;
+	case 'o':
+		return &f->output;
+	case 's':
+		return &f->scratch;
+	case 'n':
+		return &f->dialer;
+	case 'g':
+		return &f->cgroup;
+	case 'M':
+		return &f->memory;
+	case 'S':
+		return &f->state;
+	default:
+		return NULL;
+	}
 }
 
 int main(int argc, char **argv)
@@ -49,44 +76,26 @@ int main(int argc, char **argv)
 		{"scratch", required_argument, NULL, 's'},
 		{"dialer", required_argument, NULL, 'n'},
 		{"cgroup", required_argument, NULL, 'g'},
+		{"memory", required_argument, NULL, 'M'},
+		{"state", required_argument, NULL, 'S'},
 		{"debug", no_argument, NULL, 'd'},
 		{0},
 	};
-	struct run_files files = {-1, -1, -1, -1, -1, -1};
+	struct run_files files = {-1, -1, -1, -1, -1, -1, -1, -1};
 	struct err e = ERR_INIT;
 	int control = -1, opt, r = 0;
 
 	log_setup("contractor-manager", LOG_WARNING);
 	(void)signal(SIGPIPE, SIG_IGN);
 	while (r == 0 && (opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (opt) {
-		case 'c':
-			r = parse_fd(optarg, &control);
-			break;
-		case 'm':
-			r = parse_fd(optarg, &files.image);
-			break;
-		case 'i':
-			r = parse_fd(optarg, &files.input);
-			break;
-		case 'o':
-			r = parse_fd(optarg, &files.output);
-			break;
-		case 's':
-			r = parse_fd(optarg, &files.scratch);
-			break;
-		case 'n':
-			r = parse_fd(optarg, &files.dialer);
-			break;
-		case 'g':
-			r = parse_fd(optarg, &files.cgroup);
-			break;
-		case 'd':
+		int *place = place_of(&files, &control, opt);
+
+		if (place)
+			r = parse_fd(optarg, place);
+		else if (opt == 'd')
 			log_setup("contractor-manager", LOG_DEBUG);
-			break;
-		default:
+		else
 			return usage();
-		}
 	}
 	if (r < 0 || control < 0 || files.image < 0 || files.input < 0 || files.output < 0 ||
 	    files.scratch < 0 || optind != argc)

@@ -45,6 +45,12 @@ static const char *const io_names[_VM_IO_MAX] = {
 	[VM_IO_NORMAL] = "normal",
 };
 
+static const char *const template_names[_ORDER_TEMPLATE_MAX] = {
+	[ORDER_TEMPLATE_NONE] = "none",
+	[ORDER_TEMPLATE_SAVE] = "save",
+	[ORDER_TEMPLATE_USE] = "use",
+};
+
 static int add_network(const struct order_network *n, cJSON *order)
 {
 	cJSON *j = cJSON_AddObjectToObject(order, "network");
@@ -68,6 +74,7 @@ cJSON *order_to_json(const struct order *o)
 	    !cJSON_AddStringToObject(j, "machine", machine_names[o->machine]) ||
 	    !cJSON_AddStringToObject(j, "io", io_names[o->io]) ||
 	    !cJSON_AddStringToObject(j, "cmdline", o->cmdline) ||
+	    !cJSON_AddStringToObject(j, "template", template_names[o->template]) ||
 	    !cJSON_AddBoolToObject(j, "force-tcg", o->force_tcg) ||
 	    !cJSON_AddNumberToObject(j, "cpus", o->cpus) ||
 	    !cJSON_AddNumberToObject(j, "nice", o->nice))
@@ -94,6 +101,21 @@ static int take_string(const cJSON *msg, const char *name, char *out, size_t siz
 	return 0;
 }
 
+/* One of a list of names, by its place. */
+static int take_name(const cJSON *msg, const char *key, const char *const names[], int n, int *ret,
+		     struct err *e)
+{
+	const char *s = json_str(msg, key);
+
+	for (int i = 0; s && i < n; i++) {
+		if (strcmp(s, names[i]) == 0) {
+			*ret = i;
+			return 0;
+		}
+	}
+	return err_set(e, -EBADMSG, "order: %s is unknown", key);
+}
+
 static int take_network(const cJSON *msg, struct order_network *ret, struct err *e)
 {
 	const cJSON *j = json_get(msg, "network");
@@ -118,26 +140,21 @@ void order_done(struct order *o)
 
 int order_from_json(const cJSON *msg, struct order *ret, struct err *e)
 {
-	struct order o = {.machine = _VM_MACHINE_MAX, .io = _VM_IO_MAX};
-	const char *machine = json_str(msg, "machine"), *io = json_str(msg, "io");
+	struct order o = {0};
+	int machine, io, template;
 	const cJSON *nice = json_get(msg, "nice");
 	uint64_t v;
 
 	if (take_string(msg, "arch", o.arch, sizeof(o.arch), e) < 0 ||
 	    take_string(msg, "cmdline", o.cmdline, sizeof(o.cmdline), e) < 0)
 		return -EBADMSG;
-	for (int i = 0; machine && i < _VM_MACHINE_MAX; i++) {
-		if (strcmp(machine, machine_names[i]) == 0)
-			o.machine = (enum vm_machine)i;
-	}
-	if (o.machine == _VM_MACHINE_MAX)
-		return err_set(e, -EBADMSG, "order: machine is unknown");
-	for (int i = 0; io && i < _VM_IO_MAX; i++) {
-		if (strcmp(io, io_names[i]) == 0)
-			o.io = (enum vm_io)i;
-	}
-	if (o.io == _VM_IO_MAX)
-		return err_set(e, -EBADMSG, "order: io is unknown");
+	if (take_name(msg, "machine", machine_names, _VM_MACHINE_MAX, &machine, e) < 0 ||
+	    take_name(msg, "io", io_names, _VM_IO_MAX, &io, e) < 0 ||
+	    take_name(msg, "template", template_names, _ORDER_TEMPLATE_MAX, &template, e) < 0)
+		return -EBADMSG;
+	o.machine = (enum vm_machine)machine;
+	o.io = (enum vm_io)io;
+	o.template = (enum order_template) template;
 	if (json_u64(msg, "cpus", &v) < 0 || v < 1 || v > 1024)
 		return err_set(e, -EBADMSG, "order: cpus is not 1 to 1024");
 	o.cpus = (uint32_t)v;

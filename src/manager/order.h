@@ -19,6 +19,17 @@ struct order_network {
 	uint64_t rate, total; /* bytes a second each way, bytes both ways; 0: no limit */
 };
 
+/* What the worker's memory has to do with a template of it. */
+enum order_template {
+	ORDER_TEMPLATE_NONE,
+	ORDER_TEMPLATE_SAVE, /* the worker boots, is saved when it is ready, and ends */
+	ORDER_TEMPLATE_USE,  /* it is restored instead of booted */
+	_ORDER_TEMPLATE_MAX,
+};
+
+/* What the state of a worker's devices may take, behind its memory; it is below 1 MiB. */
+#define ORDER_STATE_MAX (64 * MIB)
+
 /* Times in milliseconds, sizes in bytes. */
 struct order {
 	char arch[16];
@@ -35,6 +46,7 @@ struct order {
 	uint64_t disk_full_at; /* allocated bytes of the scratch file that mean: it was full */
 	int nice;
 	enum vm_io io;
+	enum order_template template;
 	struct order_network network;
 };
 

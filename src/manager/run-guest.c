@@ -59,14 +59,13 @@ void run_on_drained(void *user_data)
 
 void run_send_go(struct run *r)
 {
-	char line[64];
+	char line[RUN_GO_MAX];
 	int n;
 
 	if (!r->go || r->ctl.phase != CTL_READY)
 		return;
-	n = snprintf(line, sizeof(line), "go %" PRId64 " %" PRIu64 "\n", (int64_t)time(NULL),
-		     r->input_end);
-	if (send(r->ctl_fd, line, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT) != n)
+	n = run_go_line(r, line);
+	if (n < 0 || send(r->ctl_fd, line, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT) != n)
 		run_finish(r, "broken", "cannot tell the worker to go: its control port is stuck");
 }
 
@@ -108,9 +107,15 @@ static void guest_says(struct run *r, enum ctl_what what)
 		run_say_phase(r, ctl_phase_name(r->ctl.phase));
 		if (r->ctl.phase == CTL_COPY_IN && r->net)
 			run_net_set_phase(r->net, NET_PHASE_BUILD);
-		if (r->ctl.phase == CTL_READY) {
+		if (r->ctl.phase == CTL_READY && r->order.template == ORDER_TEMPLATE_SAVE) {
+			run_save_template(r);
+			return;
+		}
+		if (r->stage == STAGE_BOOT) {
 			r->stage = STAGE_GUEST;
 			(void)loop_timer_set(r->deadline, UINT64_MAX, 0);
+		}
+		if (r->ctl.phase == CTL_READY) {
 			run_send_go(r);
 		} else if (r->ctl.phase == CTL_DONE) {
 			guest_done(r);

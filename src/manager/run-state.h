@@ -10,10 +10,13 @@
 #include "proto.h"
 #include "run-net.h"
 #include "run.h"
+#include "vm/vm.h"
 
 #define RUN_QMP_DEADLINE_MS  10000
 #define RUN_STOP_DEADLINE_MS 10000
 #define RUN_SEND_DEADLINE_MS 10000
+
+#define RUN_GO_MAX 128
 
 enum stage {
 	STAGE_ORDER, /* waits for the order */
@@ -30,7 +33,8 @@ struct run {
 	struct order order;
 	enum stage stage;
 	struct vm *vm;
-	struct run_net *net; /* NULL: the worker has no network */
+	struct qmp_state *state; /* on the way between QEMU and a template */
+	struct run_net *net;	 /* NULL: the worker has no network */
 	struct ctl_state ctl;
 	bool go;	    /* the CLI has said that the input is complete */
 	uint64_t input_end; /* where it ends on the disk */
@@ -93,6 +97,24 @@ void run_send_go(struct run *r);
 
 /* run-vm.c: sets the network up by the order. 0 or a negative errno. */
 int run_start_net(struct run *r, struct err *e);
+
+/* run-template.c: the build has not begun, and a template is made or used. */
+bool run_on_trial(const struct run *r);
+
+/* run-template.c: what the template makes of the machine's description. */
+void run_describe_template(const struct run *r, struct vm_start *s);
+
+/* run-template.c: saves the worker, which is ready, and ends the run. */
+void run_save_template(struct run *r);
+
+/* run-template.c: restores the worker in a QEMU that waits for it. 0 or a negative errno. */
+int run_load_template(struct run *r);
+
+/*
+ * run-template.c: `go TIME INPUT-END [SEED]`; a worker that is one of several with the same past
+ * gets the seed of a future of its own. Its length, or a negative errno.
+ */
+int run_go_line(const struct run *r, char out[RUN_GO_MAX]);
 
 /* run.c: tells the CLI of refused attempts: new ones, or (all) each with its count so far. */
 void run_say_denied(struct run *r, bool all);

@@ -10,6 +10,7 @@
 #include "base/child.h"
 #include "base/io.h"
 #include "base/text.h"
+#include "qmp/state.h"
 #include "run-state.h"
 #include "vm/tsc.h"
 
@@ -24,6 +25,9 @@ static void on_vm_event(const char *name, const cJSON *data, void *user_data)
 	const char *phase = ctl_phase_name(r->ctl.phase);
 
 	if (r->stage == STAGE_STOP || r->stage == STAGE_END)
+		return;
+	qmp_state_event(r->state, name, data);
+	if (r->stage == STAGE_END)
 		return;
 	if (strcmp(name, "GUEST_PANICKED") == 0) {
 		run_finish(r, "broken", "the worker's kernel panicked in phase %s", phase);
@@ -198,6 +202,7 @@ int run_start_vm(struct run *r, struct err *e)
 	if (n < 0)
 		return err_errno(e, n, "cannot make the worker's ports");
 	describe(r, ctl_qemu, log_qemu, accel, cmdline, sizeof(cmdline), &s);
+	run_describe_template(r, &s);
 	n = vm_start(r->loop, &s, &cb, &r->vm, e);
 	if (n < 0)
 		return n;

@@ -13,8 +13,9 @@
  *	manager: exit {code}         of the build commands
  *	manager: sample {...}        once a second
  *	manager: CONSOLE frame       the console's last bytes, when the worker broke
- *	manager: end {outcome, ...}  done, limit or broken; then the manager ends
- *	CLI:     cancel              at any time: no end message comes
+ *	manager: end {outcome, ...}  done, limit or broken; saved: the template is complete;
+ *template: broken, before the worker has read its input; then the manager ends CLI:     cancel at
+ *any time: no end message comes
  *
  * Every wait has a deadline: the order, the boot, the whole, each QMP command, and the stop.
  */
@@ -24,6 +25,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "qmp/state.h"
 #include "run-state.h"
 
 #define ORDER_DEADLINE_MS 30000
@@ -107,7 +109,8 @@ static void send_end(struct run *r)
 		if (peak)
 			limits_sample_to_json(&r->peak, peak);
 	}
-	if (strcmp(r->outcome, "broken") == 0 && r->vm && vm_console(r->vm)->len > 0)
+	if ((strcmp(r->outcome, "broken") == 0 || strcmp(r->outcome, "template") == 0) && r->vm &&
+	    vm_console(r->vm)->len > 0)
 		(void)proto_send(r->conn, PROTO_CONSOLE, vm_console(r->vm)->data,
 				 vm_console(r->vm)->len);
 	(void)proto_send_json(r->conn, j);
@@ -122,7 +125,8 @@ void run_finish(struct run *r, const char *outcome, const char *fmt, ...)
 	if (r->stage == STAGE_END)
 		return;
 	if (!r->outcome) {
-		r->outcome = outcome;
+		r->outcome =
+			run_on_trial(r) && strcmp(outcome, "broken") == 0 ? "template" : outcome;
 		r->ended_ms = r->ended_ms ? r->ended_ms : run_now(r);
 		va_start(ap, fmt);
 		(void)vsnprintf(r->reason, sizeof(r->reason), fmt, ap);
@@ -188,13 +192,15 @@ static void take_order(struct run *r, const cJSON *msg)
 	if (n == 0) {
 		r->started_ms = io_now_ms(); /* a manager may have waited for its order */
 		r->stage = STAGE_BOOT;
-		run_say_phase(r, "boot");
+		run_say_phase(r, r->order.template == ORDER_TEMPLATE_USE ? "restore" : "boot");
 		n = run_start_net(r, &e);
 		if (n == 0)
 			n = run_start_vm(r, &e);
 	}
 	if (n == 0)
 		n = loop_timer_set(r->deadline, r->order.boot_ms, 0);
+	if (n == 0 && r->order.template == ORDER_TEMPLATE_USE)
+		n = run_load_template(r);
 	if (n == 0)
 		n = loop_timer_set(r->wall, r->order.time_ms - MIN(run_now(r), r->order.time_ms),
 				   0);
@@ -277,6 +283,7 @@ static int run_init(struct run *r, int consume_control)
 static void run_done(struct run *r)
 {
 	r->vm = vm_free(r->vm);
+	r->state = qmp_state_free(r->state);
 	r->net = run_net_free(r->net);
 	r->conn = proto_conn_free(r->conn);
 	r->loop = loop_free(r->loop);

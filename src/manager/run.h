@@ -11,6 +11,8 @@ struct run_files {
 	int input;   /* read-only */
 	int output;  /* read-write, fixed size */
 	int scratch; /* read-write, fixed size */
+	int memory;  /* of a template, order.template: for reading and writing, or for reading */
+	int state;   /* the same file, at the offset of the devices' state */
 	int dialer;  /* SOCK_SEQPACKET to the dialer, when the order has a network */
 	int cgroup;  /* cgroup.procs of the cgroup for QEMU, where there is one */
 };

@@ -102,6 +102,7 @@ START_TEST(connection)
 END_TEST
 
 static const struct order sample_order = {
+	.template = ORDER_TEMPLATE_USE,
 	.arch = "x86_64",
 	.machine = VM_MACHINE_Q35,
 	.force_tcg = true,
@@ -135,6 +136,7 @@ START_TEST(orders)
 	ck_assert_msg(order_from_json(back, &o, &e) == 0, "%s", e.text);
 	ck_assert_str_eq(o.arch, "x86_64");
 	ck_assert_str_eq(o.cmdline, sample_order.cmdline);
+	ck_assert_int_eq(o.template, ORDER_TEMPLATE_USE);
 	ck_assert_int_eq(o.machine, VM_MACHINE_Q35);
 	ck_assert_uint_eq(o.kernel.offset, 1ULL << 40);
 	ck_assert_uint_eq(o.log, 6);
