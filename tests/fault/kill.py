@@ -21,6 +21,7 @@ import case  # noqa: E402
 KILLS = int(os.environ.get("CONTRACTOR_KILLS", "1"))
 # How long the kernel and the CLI's guard may take to clear up.
 GONE_SECONDS = 10
+LINE_SECONDS = 300
 NAMESPACES = ("mnt", "pid", "net", "ipc", "uts", "user")
 
 
@@ -118,16 +119,24 @@ class Kill(case.Case):
         found = [p for p, _ in children(pid) if word in command(p)]
         return found[0] if found else None
 
+    def wait_for_line(self, line, p):
+        """Waits for a line of the build's output, as long as the build's own limit lets it run."""
+        end = time.monotonic() + LINE_SECONDS
+        while line not in self.read("out") and p.poll() is None:
+            self.assertLess(time.monotonic(), end, f"no {line!r} from the build: "
+                            f"{self.read('out')[-500:]} {self.read('err')}")
+            time.sleep(0.05)
+
     def come_to(self, phase, p):
         """Waits until the build is in that phase, somewhere in it."""
         if phase == "boot":
             self.wait_for("QEMU", lambda: self.process(p.pid, "qemu"))
             time.sleep(random.uniform(0, 1.5))
         elif phase == "build":
-            self.wait_for("the build", lambda: "begun" in self.read("out"))
+            self.wait_for_line("begun", p)
             time.sleep(random.uniform(0, 2))
         elif phase == "copy-out":
-            self.wait_for("the copy-out", lambda: "ended" in self.read("out"))
+            self.wait_for_line("ended", p)
             time.sleep(random.uniform(0, 0.5))
         else:
             end = time.monotonic() + 300
