@@ -195,24 +195,27 @@ static int set_up(struct nl_sock *s, const char *name, const uint8_t *mac, struc
 	return send_msg(s, link_msg(RTM_NEWLINK, 0, name, IFF_UP), "bringing up", name, e);
 }
 
-static struct nl_addr *ip4(struct in_addr a, int prefix)
+/* An address of either family, its bytes in network order. */
+static struct nl_addr *ip(int family, const void *bytes, int prefix)
 {
-	struct nl_addr *n = nl_addr_build(AF_INET, &a, sizeof(a));
+	struct nl_addr *n = nl_addr_build(family, bytes, family == AF_INET ? 4 : 16);
 
 	if (n)
 		nl_addr_set_prefixlen(n, prefix);
 	return n;
 }
 
-static int add_address(struct nl_sock *s, const struct link_config *c, const char *ifname,
+static int add_address(struct nl_sock *s, int family, const void *bytes, const char *ifname,
 		       struct err *e)
 {
 	struct rtnl_addr *a = rtnl_addr_alloc();
-	struct nl_addr *local = ip4(c->host, 24);
+	struct nl_addr *local = ip(family, bytes, family == AF_INET ? 24 : 64);
 	int r = -NLE_NOMEM;
 
 	if (a && local) {
 		rtnl_addr_set_ifindex(a, (int)if_nametoindex(ifname));
+		if (family == AF_INET6) /* nobody else is there to ask */
+			rtnl_addr_set_flags(a, IFA_F_NODAD);
 		r = rtnl_addr_set_local(a, local);
 		if (r == 0)
 			r = rtnl_addr_add(s, a, NLM_F_EXCL);
@@ -224,22 +227,23 @@ static int add_address(struct nl_sock *s, const struct link_config *c, const cha
 		     : 0;
 }
 
-static int add_neighbour(struct nl_sock *s, const struct link_config *c, const char *ifname,
-			 struct err *e)
+static int add_neighbour(struct nl_sock *s, int family, const void *bytes,
+			 const struct link_config *c, const char *ifname, struct err *e)
 {
 	struct rtnl_neigh *n = rtnl_neigh_alloc();
-	struct nl_addr *ip = ip4(c->worker, 32), *mac = nl_addr_build(AF_LLC, c->worker_mac, 6);
+	struct nl_addr *dst = ip(family, bytes, family == AF_INET ? 32 : 128);
+	struct nl_addr *mac = nl_addr_build(AF_LLC, c->worker_mac, 6);
 	int r = -NLE_NOMEM;
 
-	if (n && ip && mac) {
+	if (n && dst && mac) {
 		rtnl_neigh_set_ifindex(n, (int)if_nametoindex(ifname));
 		rtnl_neigh_set_state(n, NUD_PERMANENT);
 		rtnl_neigh_set_lladdr(n, mac);
-		r = rtnl_neigh_set_dst(n, ip);
+		r = rtnl_neigh_set_dst(n, dst);
 		if (r == 0)
 			r = rtnl_neigh_add(s, n, NLM_F_CREATE | NLM_F_EXCL);
 	}
-	nl_addr_put(ip);
+	nl_addr_put(dst);
 	nl_addr_put(mac);
 	rtnl_neigh_put(n);
 	return r < 0 ? err_set(e, link_errno(r), "the worker as neighbour of %s: %s", ifname,
@@ -248,12 +252,13 @@ static int add_neighbour(struct nl_sock *s, const struct link_config *c, const c
 }
 
 /* Packets for that prefix are for this machine: there is no other way for them. */
-static int add_local_route(struct nl_sock *s, struct in_addr net, int prefix, struct err *e)
+static int add_local_route(struct nl_sock *s, int family, const void *bytes, int prefix,
+			   struct err *e)
 {
 	struct rtnl_route *route = rtnl_route_alloc();
 	struct rtnl_nexthop *hop = rtnl_route_nh_alloc();
-	struct nl_addr *dst = ip4(net, prefix);
-	char text[INET_ADDRSTRLEN] = "";
+	struct nl_addr *dst = ip(family, bytes, prefix);
+	char text[INET6_ADDRSTRLEN] = "";
 	int r = -NLE_NOMEM;
 
 	if (route && hop && dst) {
@@ -272,7 +277,7 @@ static int add_local_route(struct nl_sock *s, struct in_addr net, int prefix, st
 		rtnl_route_nh_free(hop);
 	nl_addr_put(dst);
 	rtnl_route_put(route);
-	(void)inet_ntop(AF_INET, &net, text, sizeof(text));
+	(void)inet_ntop(family, bytes, text, sizeof(text));
 	return r < 0 ? err_set(e, link_errno(r), "the local route for %s/%d: %s", text, prefix,
 			       nl_geterror(r))
 		     : 0;
@@ -281,24 +286,22 @@ static int add_local_route(struct nl_sock *s, struct in_addr net, int prefix, st
 static int add_routes(struct nl_sock *s, const struct link_config *c, struct err *e)
 {
 	struct in_addr net = {htonl(RULESET_SYNTH_NET)};
-	int r = add_local_route(s, net, RULESET_SYNTH_PREFIX, e);
+	int r = add_local_route(s, AF_INET, &net, RULESET_SYNTH_PREFIX, e);
 
 	for (size_t i = 0; i < c->n_rules && r == 0; i++) {
-		if (c->rules[i].kind != NET_HOST_IP4)
+		const struct net_rule *rule = &c->rules[i];
+
+		if (rule->kind != NET_HOST_IP4 && rule->kind != NET_HOST_IP6)
 			continue;
-		memcpy(&net, &c->rules[i].addr, sizeof(net));
-		r = add_local_route(s, net, c->rules[i].prefix_len, e);
+		r = add_local_route(s, rule->kind == NET_HOST_IP4 ? AF_INET : AF_INET6, &rule->addr,
+				    rule->prefix_len, e);
 	}
 	return r;
 }
 
-/*
- * br_netfilter, if it is there, passes a bridge's frames through the IP hooks before the bridge
- * hands them up, and the socket that tproxy chose is lost between. True if it is off here now.
- */
-static bool bridge_netfilter_off(void)
+/* True if this setting of br_netfilter is off here now, or there is no such thing. */
+static bool turn_off(const char *path)
 {
-	static const char path[] = "/proc/sys/net/bridge/bridge-nf-call-iptables";
 	_cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC);
 	char now = 0;
 
@@ -308,6 +311,33 @@ static bool bridge_netfilter_off(void)
 		return io_write_full(fd, "0", 1) == 0;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	return fd >= 0 && io_read_full(fd, &now, 1) == 1 && now == '0';
+}
+
+/*
+ * br_netfilter, if it is there, passes a bridge's frames through the IP hooks before the bridge
+ * hands them up, and the socket that tproxy chose is lost between.
+ */
+static bool bridge_netfilter_off(void)
+{
+	bool off4 = turn_off("/proc/sys/net/bridge/bridge-nf-call-iptables");
+
+	return turn_off("/proc/sys/net/bridge/bridge-nf-call-ip6tables") && off4;
+}
+
+/* Addresses, the worker as a neighbour, and what is delivered here. */
+static int add_addresses(struct nl_sock *s, const struct link_config *c, const char *ifname,
+			 struct err *e)
+{
+	int r = add_address(s, AF_INET, &c->host, ifname, e);
+
+	if (r == 0)
+		r = add_neighbour(s, AF_INET, &c->worker, c, ifname, e);
+	if (r == 0 && !IN6_IS_ADDR_UNSPECIFIED(&c->host6)) {
+		r = add_address(s, AF_INET6, &c->host6, ifname, e);
+		if (r == 0)
+			r = add_neighbour(s, AF_INET6, &c->worker6, c, ifname, e);
+	}
+	return r < 0 ? r : add_routes(s, c, e);
 }
 
 int link_up(const struct link_config *c, struct link *ret, struct err *e)
@@ -335,11 +365,7 @@ int link_up(const struct link_config *c, struct link *ret, struct err *e)
 	if (r == 0)
 		r = set_up(s, ifname, c->host_mac, e);
 	if (r == 0)
-		r = add_address(s, c, ifname, e);
-	if (r == 0)
-		r = add_neighbour(s, c, ifname, e);
-	if (r == 0)
-		r = add_routes(s, c, e);
+		r = add_addresses(s, c, ifname, e);
 	if (r == 0 && c->rate)
 		r = link_shape(c->tap, c->rate, e);
 	if (r < 0)

@@ -10,10 +10,11 @@
 #include "rule.h"
 
 struct link_config {
-	const char *tap, *bridge;    /* names to be */
-	struct in_addr host, worker; /* in one /24; the host's goes on the bridge */
+	const char *tap, *bridge;	/* names to be */
+	struct in_addr host, worker;	/* in one /24; the host's goes on the bridge */
+	struct in6_addr host6, worker6; /* in one /64; zero: no IPv6 */
 	uint8_t host_mac[6], worker_mac[6];
-	const struct net_rule *rules; /* whose literal IPv4 addresses are delivered here */
+	const struct net_rule *rules; /* whose literal addresses are delivered here */
 	size_t n_rules;
 	uint64_t rate; /* bytes a second towards the worker, headers included; 0: no limit */
 };

@@ -13,14 +13,17 @@ static int set(int fd, int level, int option)
 	return setsockopt(fd, level, option, &on, sizeof(on)) < 0 ? -errno : 0;
 }
 
-static int prepare(int fd, int type, enum net_listen_kind kind, const char *interface)
+static int prepare(int fd, bool v6, int type, enum net_listen_kind kind, const char *interface)
 {
 	int r = set(fd, SOL_SOCKET, SO_REUSEADDR);
 
+	if (r == 0 && v6)
+		r = set(fd, SOL_IPV6, IPV6_V6ONLY);
 	if (r == 0 && kind == NET_LISTEN_TPROXY)
-		r = set(fd, SOL_IP, IP_TRANSPARENT);
+		r = v6 ? set(fd, SOL_IPV6, IPV6_TRANSPARENT) : set(fd, SOL_IP, IP_TRANSPARENT);
 	if (r == 0 && kind == NET_LISTEN_TPROXY && type == SOCK_DGRAM)
-		r = set(fd, SOL_IP, IP_RECVORIGDSTADDR);
+		r = v6 ? set(fd, SOL_IPV6, IPV6_RECVORIGDSTADDR)
+		       : set(fd, SOL_IP, IP_RECVORIGDSTADDR);
 	if (r == 0 && kind == NET_LISTEN_BROADCAST)
 		r = set(fd, SOL_SOCKET, SO_BROADCAST);
 	if (r == 0 && interface &&
@@ -37,7 +40,7 @@ int net_listen(int type, enum net_listen_kind kind, const struct net_addr *addr,
 	socklen_t len = net_addr_to_sockaddr(addr, port, &ss);
 	_cleanup_close_ int fd = socket(ss.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	char text[NET_ADDR_TEXT_MAX];
-	int r = fd < 0 ? -errno : prepare(fd, type, kind, interface);
+	int r = fd < 0 ? -errno : prepare(fd, addr->v6, type, kind, interface);
 
 	if (r == 0 && bind(fd, (struct sockaddr *)&ss, len) < 0)
 		r = -errno;

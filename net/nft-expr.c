@@ -137,7 +137,7 @@ static int put_data(struct nl_msg *m, const struct nft_expr *x)
 
 static int put_tproxy(struct nl_msg *m, const struct nft_expr *x)
 {
-	if (nft_put_be32(m, NFTA_TPROXY_FAMILY, NFPROTO_IPV4) < 0 ||
+	if (nft_put_be32(m, NFTA_TPROXY_FAMILY, x->key) < 0 ||
 	    nft_put_be32(m, NFTA_TPROXY_REG_ADDR, x->reg) < 0)
 		return -ENOMEM;
 	return nft_put_be32(m, NFTA_TPROXY_REG_PORT, x->reg2);

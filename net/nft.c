@@ -262,17 +262,28 @@ void nft_x_log(struct nft_rule *r, uint16_t group, const char *prefix, uint32_t 
 	set_name(x->name, prefix);
 }
 
-void nft_x_tproxy4(struct nft_rule *r, uint32_t addr_net, uint16_t port)
+static void tproxy(struct nft_rule *r, uint32_t family, const void *addr, size_t len, uint16_t port)
 {
 	struct nft_expr spare, *x = expr(r, NFT_X_DATA, &spare);
 	uint16_t port_net = htons(port);
 
-	set_data(x, &addr_net, sizeof(addr_net));
+	set_data(x, addr, len);
 	x = expr(r, NFT_X_DATA, &spare);
 	x->reg = NFT_R1 + 1;
 	set_data(x, &port_net, sizeof(port_net));
 	x = expr(r, NFT_X_TPROXY, &spare);
+	x->key = family;
 	x->reg2 = NFT_R1 + 1;
+}
+
+void nft_x_tproxy4(struct nft_rule *r, uint32_t addr_net, uint16_t port)
+{
+	tproxy(r, NFPROTO_IPV4, &addr_net, sizeof(addr_net), port);
+}
+
+void nft_x_tproxy6(struct nft_rule *r, const struct in6_addr *addr, uint16_t port)
+{
+	tproxy(r, NFPROTO_IPV6, addr, sizeof(*addr), port);
 }
 
 void nft_x_reject(struct nft_rule *r, uint32_t type, uint8_t code)
@@ -334,4 +345,10 @@ void nft_m_addr4(struct nft_rule *r, bool source, uint32_t op, uint32_t addr_net
 	if (prefix % 8) /* a prefix of whole bytes is compared as it is */
 		nft_x_mask(r, &mask, 4);
 	nft_x_cmp(r, op, &addr_net, len);
+}
+
+void nft_m_addr6(struct nft_rule *r, bool source, uint32_t op, const struct in6_addr *addr)
+{
+	nft_x_payload(r, NFT_PAYLOAD_NETWORK_HEADER, source ? 8 : 24, sizeof(*addr), NFT_R1);
+	nft_x_cmp(r, op, addr, sizeof(*addr));
 }

@@ -3,6 +3,7 @@
 #ifndef CONTRACTOR_NET_NFT_H
 #define CONTRACTOR_NET_NFT_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -12,8 +13,9 @@
 #define NFT_EXPRS_MAX  20
 #define NFT_DATA_MAX   16
 #define NFT_FIELDS_MAX 4
+#define NFT_KEY_MAX    24
 
-/* Registers: REG1 is 16 bytes wide, WORD(0) to WORD(3) are its four words. */
+/* Registers: REG1 is 16 bytes wide, WORD(0) to WORD(3) are its four words, the next are REG2's. */
 #define NFT_R1	    1
 #define NFT_WORD(i) (8 + (i))
 
@@ -44,7 +46,7 @@ struct nft_expr {
 	uint32_t reg;  /* the register written or read */
 	uint32_t reg2; /* TPROXY: of the port */
 	uint32_t key;  /* META, CT: key; PAYLOAD: base; CMP: operator; REJECT: type; VERDICT: code;
-			* OBJREF: object type */
+			* OBJREF: object type; TPROXY: family */
 	uint32_t offset, len; /* PAYLOAD; len too of BITWISE */
 	uint8_t data[NFT_DATA_MAX], data2[NFT_DATA_MAX];
 	uint8_t data_len;
@@ -82,7 +84,7 @@ struct nft_set {
 
 /* From key to end, both included. */
 struct nft_elem {
-	uint8_t key[NFT_DATA_MAX], end[NFT_DATA_MAX];
+	uint8_t key[NFT_KEY_MAX], end[NFT_KEY_MAX];
 };
 
 struct nft_elems {
@@ -168,6 +170,7 @@ void nft_x_limit_bytes_over(struct nft_rule *r, uint64_t bytes_per_second, uint3
 void nft_x_object(struct nft_rule *r, uint32_t type, const char *name);
 void nft_x_log(struct nft_rule *r, uint16_t group, const char *prefix, uint32_t snaplen);
 void nft_x_tproxy4(struct nft_rule *r, uint32_t addr_net, uint16_t port);
+void nft_x_tproxy6(struct nft_rule *r, const struct in6_addr *addr, uint16_t port);
 void nft_x_reject(struct nft_rule *r, uint32_t type, uint8_t code);
 void nft_x_verdict(struct nft_rule *r, int32_t code, const char *chain);
 
@@ -177,5 +180,6 @@ void nft_m_nfproto(struct nft_rule *r, uint8_t proto);
 void nft_m_l4proto(struct nft_rule *r, uint8_t proto);
 void nft_m_port(struct nft_rule *r, bool source, uint16_t port);
 void nft_m_addr4(struct nft_rule *r, bool source, uint32_t op, uint32_t addr_net, unsigned prefix);
+void nft_m_addr6(struct nft_rule *r, bool source, uint32_t op, const struct in6_addr *addr);
 
 #endif

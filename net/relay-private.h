@@ -19,10 +19,21 @@ struct target {
 struct relay_conn;
 struct relay_flow;
 
+struct relay;
+
+/* A socket where new connections or datagrams arrive. */
+struct listener {
+	struct relay *relay;
+	int fd;
+	struct loop_source *source; /* NULL: there is none */
+};
+
+enum { LISTEN_TCP, LISTEN_TCP6, LISTEN_UDP, LISTEN_UDP6, _LISTEN_MAX };
+
 struct relay {
 	struct loop *loop;
 	struct relay_config config;
-	struct loop_source *tcp, *udp;
+	struct listener listeners[_LISTEN_MAX];
 	struct loop_source *second; /* deadlines */
 	struct loop_source *refill; /* armed while a bucket is empty */
 	struct meter meter;

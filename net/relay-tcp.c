@@ -60,8 +60,10 @@ static void set_accepting(struct relay *r, bool on)
 	if (r->accept_muted == !on)
 		return;
 	r->accept_muted = !on;
-	if (r->tcp && !r->over)
-		(void)loop_fd_events(r->tcp, on ? EPOLLIN : 0);
+	for (int i = LISTEN_TCP; i <= LISTEN_TCP6 && !r->over; i++) {
+		if (r->listeners[i].source)
+			(void)loop_fd_events(r->listeners[i].source, on ? EPOLLIN : 0);
+	}
 }
 
 /* Closes with RST, so that the other end knows at once. */
@@ -236,7 +238,8 @@ static void take(struct relay *r, int *fd)
 
 void relay_tcp_accept(struct loop_source *s, uint32_t events, void *user_data)
 {
-	struct relay *r = user_data;
+	const struct listener *l = user_data;
+	struct relay *r = l->relay;
 
 	for (int i = 0; i < ACCEPT_BATCH && !r->over; i++) {
 		_cleanup_close_ int fd = -1;
@@ -245,7 +248,7 @@ void relay_tcp_accept(struct loop_source *s, uint32_t events, void *user_data)
 			set_accepting(r, false); /* the rest waits in the kernel's queue */
 			return;
 		}
-		fd = accept4(r->config.tcp_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd >= 0)
 			take(r, &fd);
 		else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)

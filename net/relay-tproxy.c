@@ -17,7 +17,7 @@ static int tcp_destination(int fd, struct sockaddr_storage *ret, void *data)
 static ssize_t udp_receive(int fd, void *buf, size_t size, struct sockaddr_storage *ret_src,
 			   struct sockaddr_storage *ret_dst, void *data)
 {
-	char control[CMSG_SPACE(sizeof(struct sockaddr_in))] = {0};
+	char control[CMSG_SPACE(sizeof(struct sockaddr_in6))] = {0};
 	struct iovec iov = {buf, size};
 	struct msghdr mh = {.msg_name = ret_src,
 			    .msg_namelen = sizeof(*ret_src),
@@ -34,6 +34,8 @@ static ssize_t udp_receive(int fd, void *buf, size_t size, struct sockaddr_stora
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(&mh); h; h = CMSG_NXTHDR(&mh, h)) {
 		if (h->cmsg_level == SOL_IP && h->cmsg_type == IP_ORIGDSTADDR)
 			memcpy(ret_dst, CMSG_DATA(h), sizeof(struct sockaddr_in));
+		else if (h->cmsg_level == SOL_IPV6 && h->cmsg_type == IPV6_ORIGDSTADDR)
+			memcpy(ret_dst, CMSG_DATA(h), sizeof(struct sockaddr_in6));
 	}
 	return n;
 }
@@ -43,13 +45,15 @@ static int udp_flow(const struct sockaddr_storage *src, const struct sockaddr_st
 {
 	_cleanup_close_ int fd =
 		socket(dst->ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	socklen_t len = sizeof(struct sockaddr_in);
+	bool v6 = dst->ss_family == AF_INET6;
+	socklen_t len = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 	int on = 1;
 
 	if (fd < 0)
 		return -errno;
 	/* the address is another's, and several flows of one destination share it */
-	if (setsockopt(fd, SOL_IP, IP_TRANSPARENT, &on, sizeof(on)) < 0 ||
+	if (setsockopt(fd, v6 ? SOL_IPV6 : SOL_IP, v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, &on,
+		       sizeof(on)) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
 	    bind(fd, (const struct sockaddr *)dst, len) < 0 ||
 	    connect(fd, (const struct sockaddr *)src, len) < 0)

@@ -198,16 +198,16 @@ static struct relay_flow *find(struct relay *r, const struct sockaddr_storage *s
 
 void relay_udp_listen(struct loop_source *s, uint32_t events, void *user_data)
 {
-	struct relay *r = user_data;
+	const struct listener *l = user_data;
+	struct relay *r = l->relay;
 
 	for (int i = 0; i < BATCH && !r->over; i++) {
 		struct sockaddr_storage src, dst;
 		struct net_decision d;
 		struct relay_flow *f;
 		struct target t;
-		ssize_t n =
-			r->config.ops->udp_receive(r->config.udp_fd, r->buffer, sizeof(r->buffer),
-						   &src, &dst, r->config.ops_data);
+		ssize_t n = r->config.ops->udp_receive(l->fd, r->buffer, sizeof(r->buffer), &src,
+						       &dst, r->config.ops_data);
 
 		if (n < 0)
 			return;

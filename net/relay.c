@@ -150,10 +150,10 @@ void relay_over(struct relay *r)
 		return;
 	r->over = true;
 	(void)loop_timer_set(r->second, 0, 1000);
-	if (r->tcp)
-		(void)loop_fd_events(r->tcp, 0);
-	if (r->udp)
-		(void)loop_fd_events(r->udp, 0);
+	for (int i = 0; i < _LISTEN_MAX; i++) {
+		if (r->listeners[i].source)
+			(void)loop_fd_events(r->listeners[i].source, 0);
+	}
 	relay_tell(r, RELAY_OVER, NULL, NULL, NULL);
 }
 
@@ -202,16 +202,22 @@ static void fit_limits(struct relay_config *c)
 static int relay_start(struct relay *r)
 {
 	const struct relay_config *c = &r->config;
+	const int fds[_LISTEN_MAX] = {c->tcp_fd, c->tcp6_fd, c->udp_fd, c->udp6_fd};
 	int rc = loop_add_timer(r->loop, on_second, r, &r->second);
 
 	if (rc == 0)
 		rc = loop_timer_set(r->second, 1000, 1000);
 	if (rc == 0)
 		rc = loop_add_timer(r->loop, on_refill, r, &r->refill);
-	if (rc == 0 && c->tcp_fd >= 0)
-		rc = loop_add_fd(r->loop, c->tcp_fd, EPOLLIN, relay_tcp_accept, r, &r->tcp);
-	if (rc == 0 && c->udp_fd >= 0)
-		rc = loop_add_fd(r->loop, c->udp_fd, EPOLLIN, relay_udp_listen, r, &r->udp);
+	for (int i = 0; i < _LISTEN_MAX && rc == 0; i++) {
+		struct listener *l = &r->listeners[i];
+
+		*l = (struct listener){.relay = r, .fd = fds[i]};
+		if (l->fd >= 0)
+			rc = loop_add_fd(r->loop, l->fd, EPOLLIN,
+					 i < LISTEN_UDP ? relay_tcp_accept : relay_udp_listen, l,
+					 &l->source);
+	}
 	return rc;
 }
 
@@ -251,8 +257,8 @@ struct relay *relay_free(struct relay *r)
 		return NULL;
 	relay_tcp_reset_all(r);
 	relay_udp_end_all(r);
-	r->tcp = loop_remove(r->tcp);
-	r->udp = loop_remove(r->udp);
+	for (int i = 0; i < _LISTEN_MAX; i++)
+		r->listeners[i].source = loop_remove(r->listeners[i].source);
 	r->second = loop_remove(r->second);
 	r->refill = loop_remove(r->refill);
 	free(r->rule_stats);

@@ -65,8 +65,8 @@ struct relay_config {
 	struct dial_client *dialer;
 	const struct relay_ops *ops; /* NULL: relay_tproxy */
 	void *ops_data;
-	int tcp_fd;		   /* listening, non-blocking; -1: none */
-	int udp_fd;		   /* bound, non-blocking; -1: none */
+	int tcp_fd, tcp6_fd;	   /* listening, non-blocking; -1: none */
+	int udp_fd, udp6_fd;	   /* bound, non-blocking; -1: none */
 	uint64_t rate, total;	   /* see struct meter */
 	size_t connections, flows; /* at once; 0: the most there can be */
 	uint64_t connect_ms;	   /* 0: 30 s, beyond the dialer's own deadline */

@@ -6,8 +6,9 @@
  * policy.
  *
  *   pre      before routing: the one place that decides. Packets that pass are marked.
- *     worker    source MAC, DHCP, noise, source address, DNS, relay, refusal; IPv6 passes nothing
- *     relay     caps and walls, then tproxy to the relay's sockets on 127.0.0.1
+ *     worker    source MAC, DHCP, noise, source address, DNS, relay, refusal. IPv6 passes only
+ *               where a rule has an IPv6 address: to those, and the question for the host's MAC
+ *     relay     caps and walls, then tproxy to the relay's sockets on 127.0.0.1 and ::1
  *     refuse    counted, logged, answered (RST, or unreachable)
  *     spoofed   counted; no answer
  *   input    to the manager's sockets: marked packets only
@@ -28,6 +29,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter_arp.h>
 #include <net/if_arp.h>
+#include <netinet/icmp6.h>
 
 #define MARK 1
 /* After conntrack (-200): `ct state` and connlimit need it. */
@@ -62,6 +64,20 @@ uint64_t ruleset_rate_wall(uint64_t rate)
 uint64_t ruleset_total_wall(uint64_t total)
 {
 	return total ? with_quarter(total, TOTAL_SLACK) : 0;
+}
+
+/* The worker has IPv6 if a rule has an IPv6 address. */
+static bool has_six(const struct ruleset_config *c)
+{
+	return !IN6_IS_ADDR_UNSPECIFIED(&c->host6);
+}
+
+static void match_icmp6(struct nft_rule *r, uint8_t type)
+{
+	nft_m_nfproto(r, NFPROTO_IPV6);
+	nft_m_l4proto(r, IPPROTO_ICMPV6);
+	nft_x_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1, NFT_R1);
+	nft_x_cmp(r, NFT_CMP_EQ, &type, 1);
 }
 
 static void accept_marked(struct nft_rule *r)
@@ -181,8 +197,26 @@ static void add_dns(struct nft_list *l, const struct ruleset_config *c)
 	}
 }
 
+/*
+ * The worker's question for the host's MAC address, by multicast or as a probe; from its own
+ * address, which is a permanent neighbour, so that nothing is learnt from it.
+ */
+static void add_neighbour6(struct nft_list *l, const struct ruleset_config *c)
+{
+	struct nft_rule *r = nft_add_rule(l, "worker", "neighbour6");
+
+	nft_m_nfproto(r, NFPROTO_IPV6);
+	nft_m_addr6(r, true, NFT_CMP_EQ, &c->worker6);
+	nft_m_l4proto(r, IPPROTO_ICMPV6);
+	nft_x_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1, NFT_R1);
+	nft_x_cmp(r, NFT_CMP_EQ, &(uint8_t){ND_NEIGHBOR_SOLICIT}, 1);
+	nft_x_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 8, 16, NFT_R1);
+	nft_x_cmp(r, NFT_CMP_EQ, &c->host6, 16);
+	accept_marked(r);
+}
+
 /* The guest's word that a port of its own is closed belongs to a flow of the relay's. */
-static void add_unreachable(struct nft_list *l)
+static void add_unreachable(struct nft_list *l, const struct ruleset_config *c)
 {
 	struct nft_rule *r = nft_add_rule(l, "worker", "unreachable");
 	static const uint8_t type = 3;
@@ -193,9 +227,15 @@ static void add_unreachable(struct nft_list *l)
 	nft_x_cmp(r, NFT_CMP_EQ, &type, 1);
 	nft_x_ct_state(r, CT_RELATED);
 	accept_marked(r);
+	if (!has_six(c))
+		return;
+	r = nft_add_rule(l, "worker", "unreachable6");
+	match_icmp6(r, ICMP6_DST_UNREACH);
+	nft_x_ct_state(r, CT_RELATED);
+	accept_marked(r);
 }
 
-static void add_destinations(struct nft_list *l)
+static void add_destinations(struct nft_list *l, const struct ruleset_config *c)
 {
 	struct in_addr synth = {htonl(RULESET_SYNTH_NET)};
 	struct nft_rule *r = nft_add_rule(l, "worker", "synthetic");
@@ -210,6 +250,15 @@ static void add_destinations(struct nft_list *l)
 	nft_x_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, NFT_WORD(2));
 	nft_x_lookup(r, "literals");
 	nft_x_verdict(r, NFT_JUMP, "relay");
+	if (!has_six(c))
+		return;
+	r = nft_add_rule(l, "worker", "literals6");
+	nft_m_nfproto(r, NFPROTO_IPV6);
+	nft_x_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 24, 16, NFT_R1);
+	nft_x_meta(r, NFT_META_L4PROTO, NFT_WORD(4));
+	nft_x_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, NFT_WORD(5));
+	nft_x_lookup(r, "literals6");
+	nft_x_verdict(r, NFT_JUMP, "relay");
 }
 
 static void add_worker(struct nft_list *l, const struct ruleset_config *c)
@@ -221,14 +270,21 @@ static void add_worker(struct nft_list *l, const struct ruleset_config *c)
 
 	add_sources(l, c);
 	add_dhcp(l);
-	add_noise(l, c); /* before the source address: much of it comes from 0.0.0.0 */
-	/* from here on every rule but the last is about IPv4 */
+	if (has_six(c))
+		add_neighbour6(l, c); /* before the noise, most of it being multicast */
+	add_noise(l, c);	      /* before the source address: much comes from 0.0.0.0 */
 	r = nft_add_rule(l, "worker", "own-address");
 	match_ip4(r, true, NFT_CMP_NEQ, c->worker, 32);
 	nft_x_verdict(r, NFT_GOTO, "spoofed-ip");
+	if (has_six(c)) {
+		r = nft_add_rule(l, "worker", "own-address6");
+		nft_m_nfproto(r, NFPROTO_IPV6);
+		nft_m_addr6(r, true, NFT_CMP_NEQ, &c->worker6);
+		nft_x_verdict(r, NFT_GOTO, "spoofed-ip");
+	}
 	add_dns(l, c);
-	add_unreachable(l);
-	add_destinations(l);
+	add_unreachable(l, c);
+	add_destinations(l, c);
 	r = nft_add_rule(l, "worker", "deny");
 	nft_x_verdict(r, NFT_GOTO, "refuse");
 }
@@ -259,6 +315,15 @@ static void add_relay(struct nft_list *l, const struct ruleset_config *c)
 		nft_m_nfproto(r, NFPROTO_IPV4);
 		nft_m_l4proto(r, protos[i]);
 		nft_x_tproxy4(r, htonl(INADDR_LOOPBACK), tcp ? c->relay_tcp : c->relay_udp);
+		accept_marked(r);
+	}
+	for (size_t i = 0; has_six(c) && i < ARRAY_SIZE(protos); i++) {
+		bool tcp = protos[i] == IPPROTO_TCP;
+
+		r = nft_add_rule(l, "relay", tcp ? "relay-tcp6" : "relay-udp6");
+		nft_m_nfproto(r, NFPROTO_IPV6);
+		nft_m_l4proto(r, protos[i]);
+		nft_x_tproxy6(r, &in6addr_loopback, tcp ? c->relay_tcp : c->relay_udp);
 		accept_marked(r);
 	}
 }
@@ -306,6 +371,11 @@ static void add_output(struct nft_list *l, const struct ruleset_config *c)
 	nft_m_port(r, true, 67);
 	nft_m_port(r, false, 68);
 	nft_x_verdict(r, NF_ACCEPT, NULL);
+	if (has_six(c)) {
+		r = nft_add_rule(l, "answers", "answer-neighbour6");
+		match_icmp6(r, ND_NEIGHBOR_ADVERT);
+		nft_x_verdict(r, NF_ACCEPT, NULL);
+	}
 	if (c->total) {
 		r = nft_add_rule(l, "answers", "total-wall-out");
 		nft_x_object(r, NFT_OBJECT_QUOTA, RULESET_TOTAL);
@@ -380,6 +450,12 @@ static void add_skeleton(struct nft_list *l, const struct ruleset_config *c)
 		.n_fields = 3,
 		.field_len = {4, 1, 2},
 	};
+	static const struct nft_set literals6 = {
+		.name = "literals6",
+		.key_type = 8 << 12 | 12 << 6 | 13,
+		.n_fields = 3,
+		.field_len = {16, 1, 2},
+	};
 
 	nft_add_table(l, NFPROTO_INET, RULESET_TABLE);
 	for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
@@ -387,6 +463,8 @@ static void add_skeleton(struct nft_list *l, const struct ruleset_config *c)
 	if (c->total)
 		nft_add_quota(l, RULESET_TOTAL, ruleset_total_wall(c->total));
 	nft_add_set(l, &literals);
+	if (has_six(c))
+		nft_add_set(l, &literals6);
 	nft_add_base_chain(l, "pre", NF_INET_PRE_ROUTING, PRIORITY_PRE, NF_DROP);
 	nft_add_base_chain(l, "input", NF_INET_LOCAL_IN, 0, NF_DROP);
 	nft_add_base_chain(l, "forward", NF_INET_FORWARD, 0, NF_DROP);
@@ -395,24 +473,34 @@ static void add_skeleton(struct nft_list *l, const struct ruleset_config *c)
 		nft_add_chain(l, chains[i]);
 }
 
+static int add_literals(struct nft_list *l, const struct ruleset_config *c, bool v6)
+{
+	struct nft_elem *elems = NULL;
+	size_t n = 0;
+	int r = ruleset_literals(c->rules, c->n_rules, v6, &elems, &n);
+
+	if (r == 0 && n)
+		nft_add_elems(l, v6 ? "literals6" : "literals", v6 ? 24 : 12, elems, n);
+	else
+		free(elems);
+	return r;
+}
+
 int ruleset_build(const struct ruleset_config *c, struct nft_list *ret, struct err *e)
 {
 	_cleanup_(nft_list_done) struct nft_list l = {0};
-	struct nft_elem *elems = NULL;
-	size_t n = 0;
 	int r;
 
 	if (c->connections == 0 || c->relay_tcp == 0 || c->relay_udp == 0 ||
-	    (c->host.s_addr ^ c->worker.s_addr) & htonl(0xffffff00))
+	    (c->host.s_addr ^ c->worker.s_addr) & htonl(0xffffff00) ||
+	    has_six(c) == IN6_IS_ADDR_UNSPECIFIED(&c->worker6))
 		return err_set(e, -EINVAL, "the worker's network is not described in full");
-	r = ruleset_literals(c->rules, c->n_rules, &elems, &n);
+	add_skeleton(&l, c);
+	r = add_literals(&l, c, false);
+	if (r == 0 && has_six(c))
+		r = add_literals(&l, c, true);
 	if (r < 0)
 		return err_errno(e, r, "network.allow: the addresses and ports are too many");
-	add_skeleton(&l, c);
-	if (n)
-		nft_add_elems(&l, "literals", 12, elems, n);
-	else
-		free(elems);
 	add_worker(&l, c);
 	add_relay(&l, c);
 	add_refusals(&l, c);

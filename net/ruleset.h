@@ -30,11 +30,12 @@
 #define RULESET_SYNTH_PREFIX 15
 
 struct ruleset_config {
-	const char *ifname;	     /* the interface that has the host's address */
-	struct in_addr host, worker; /* in one /24 */
+	const char *ifname;		/* the interface that has the host's address */
+	struct in_addr host, worker;	/* in one /24 */
+	struct in6_addr host6, worker6; /* in one /64; zero: the worker has no IPv6 */
 	uint8_t worker_mac[6];
-	uint16_t relay_tcp, relay_udp; /* ports of the relay's listeners on 127.0.0.1 */
-	const struct net_rule *rules;  /* whose literal IPv4 addresses pass to the relay */
+	uint16_t relay_tcp, relay_udp; /* ports of the relay's listeners on 127.0.0.1 and ::1 */
+	const struct net_rule *rules;  /* whose literal addresses pass to the relay */
 	size_t n_rules;
 	uint64_t rate;	      /* payload bytes a second, each way; 0: no wall */
 	uint64_t total;	      /* payload bytes both ways; 0: no wall */
@@ -56,10 +57,11 @@ uint64_t ruleset_rate_wall(uint64_t rate);
 uint64_t ruleset_total_wall(uint64_t total);
 
 /*
- * The literal IPv4 addresses of the rules as disjoint elements of a set address . protocol . port,
- * as the kernel's sets refuse any overlap. *ret is malloc'ed. 0, -E2BIG or -ENOMEM.
+ * The literal addresses of one family of the rules as disjoint elements of a set address . protocol
+ * . port, as the kernel's sets refuse any overlap. *ret is malloc'ed. 0, -E2BIG or -ENOMEM.
  */
-int ruleset_literals(const struct net_rule *rules, size_t n, struct nft_elem **ret, size_t *ret_n);
+int ruleset_literals(const struct net_rule *rules, size_t n, bool v6, struct nft_elem **ret,
+		     size_t *ret_n);
 
 /*
  * Host and worker address (.1 and .2) in a private /24 that no literal of the rules overlaps,
@@ -68,5 +70,12 @@ int ruleset_literals(const struct net_rule *rules, size_t n, struct nft_elem **r
  */
 void ruleset_pick_subnet(const struct net_rule *rules, size_t n, struct in_addr *ret_host,
 			 struct in_addr *ret_worker);
+
+/*
+ * The same in a unique local /64, fd63:6f6e:7472::/64 by preference. False, with zeroes, where no
+ * rule has an IPv6 address: the worker then has none either.
+ */
+bool ruleset_pick_subnet6(const struct net_rule *rules, size_t n, struct in6_addr *ret_host,
+			  struct in6_addr *ret_worker);
 
 #endif

@@ -19,6 +19,7 @@
 #include "progress.h"
 #include "report.h"
 #include "session.h"
+#include "turn.h"
 
 /* Reading the output disk and writing the workspace, at worst: 2 GiB in small files. */
 #define SAVE_DEADLINE_MS 1800000
@@ -68,6 +69,7 @@ void build_phase(struct build *b, const char *name)
 	(void)snprintf(p->name, sizeof(p->name), "%s", name);
 	if (b->n_samples > 0 && strcmp(name, "copy-in") == 0)
 		b->read_before = b->samples[b->n_samples - 1].read;
+	record_phase(&b->record, p->name);
 	events_phase(b, p);
 }
 
@@ -226,6 +228,8 @@ static int prepare(struct build *b, enum verdict_kind *kind, struct err *e)
 		*kind = VERDICT_USAGE;
 	if (r == 0)
 		r = record_new(state, &b->record, e);
+	if (r == 0)
+		r = jobs_enter(state, b->record.id, &b->jobs, e);
 	return r;
 }
 
@@ -382,8 +386,10 @@ void build_run(struct build *b)
 		events_end(b);
 		return;
 	}
+	record_spec(&b->record, b->spec->path);
 	events_start(b);
-	run_worker(b);
+	if (turn_wait(b))
+		run_worker(b);
 	build_phase(b, NULL);
 	if (report_write(b, &e) < 0)
 		b->verdict =
@@ -396,6 +402,7 @@ void build_run(struct build *b)
 void build_done(struct build *b)
 {
 	workspace_done(&b->workspace);
+	jobs_done(&b->jobs);
 	record_done(&b->record);
 	b->spec = spec_free(b->spec);
 	b->manifest = manifest_free(b->manifest);

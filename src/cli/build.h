@@ -5,6 +5,7 @@
 
 #include "cgroup.h"
 #include "image/manifest.h"
+#include "jobs.h"
 #include "manager/limits.h"
 #include "nested.h"
 #include "record.h"
@@ -26,7 +27,8 @@ struct build_options {
 	const char *machine;   /* microvm, q35; NULL: what fits the architecture */
 	uint64_t boot_ms;      /* deadline; 0: the default of the accelerator */
 	unsigned lock_wait_s;
-	int nice, io; /* -1: the spec's */
+	int nice, io;	     /* -1: the spec's */
+	uint64_t jobs_limit; /* builds of the user at a time; 0: as many as processors */
 	bool force_tcg;
 	bool debug;
 };
@@ -59,6 +61,7 @@ struct build {
 	struct workspace workspace;
 	struct ui ui;
 	struct verdict verdict;
+	struct jobs jobs; /* the place in the queue of builds */
 	struct build_phase phases[BUILD_PHASES_MAX];
 	size_t n_phases;
 	struct limits_sample *samples; /* thinned: at most BUILD_SAMPLES_MAX */
@@ -84,13 +87,13 @@ struct build {
 	struct buf outside_links;
 };
 
-#define BUILD_INIT                                                                  \
-	{                                                                           \
-		.record = RECORD_INIT, .workspace = WORKSPACE_INIT, .image_fd = -1, \
-		.source_fd = -1, .cgroup = CGROUP_INIT, .verdict = {                \
-			.kind = VERDICT_INFRASTRUCTURE,                             \
-			.exit_code = -1                                             \
-		}                                                                   \
+#define BUILD_INIT                                                                      \
+	{                                                                               \
+		.record = RECORD_INIT, .workspace = WORKSPACE_INIT, .image_fd = -1,     \
+		.source_fd = -1, .cgroup = CGROUP_INIT, .jobs = JOBS_INIT, .verdict = { \
+			.kind = VERDICT_INFRASTRUCTURE,                                 \
+			.exit_code = -1                                                 \
+		}                                                                       \
 	}
 
 /* Runs the build; the verdict is in b->verdict, the report is written. b->opt and b->ui are set. */

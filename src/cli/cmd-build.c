@@ -18,6 +18,7 @@ enum {
 	OPT_TCG,
 	OPT_NICE,
 	OPT_IO,
+	OPT_JOBS,
 	OPT_JSON,
 	OPT_RAW_LOG,
 	OPT_DEBUG,
@@ -34,6 +35,10 @@ static const struct option_def defs[] = {
 	 "how long the worker may take to boot (5min; emulated\ninside a manager VM: 20min)", NULL},
 	{OPT_LOCK_WAIT, "lock-wait", "TIME",
 	 "how long to wait for another build of the workspace (1h)", NULL},
+	{OPT_JOBS, "jobs-limit", "N",
+	 "how many builds of this user may run at a time, the others\nwait (as many as there are "
+	 "processors)",
+	 NULL},
 	{OPT_MACHINE, "machine", "TYPE", "microvm, q35 or virt", "microvm q35 virt"},
 	{OPT_TCG, "tcg", NULL, "emulate, even where there is KVM", NULL},
 	{OPT_NICE, "nice", "N", "priority of the worker, over the spec's (10)", NULL},
@@ -114,6 +119,10 @@ static int take_option(struct build *b, const struct options *o, int opt)
 		return 0;
 	case 'v':
 		b->ui.mode = UI_VERBOSE;
+		return 0;
+	case OPT_JOBS:
+		if (parse_u64(value, &b->opt.jobs_limit) < 0 || b->opt.jobs_limit == 0)
+			return options_bad_value(o, "--jobs-limit", "is not a number from 1 on");
 		return 0;
 	case OPT_JSON:
 		b->ui.json = true;

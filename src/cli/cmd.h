@@ -29,13 +29,18 @@ struct cmd_verb {
 int cmd_dispatch(const char *group, const struct cmd_verb *verbs, size_t n, int argc, char **argv);
 
 /* What each verb says of itself. */
-extern const struct option_verb verb_build, verb_check, verb_doctor, verb_dump, verb_image_build;
+extern const struct option_verb verb_build, verb_check, verb_doctor, verb_dump, verb_gc,
+	verb_image_build, verb_log, verb_report, verb_status;
 
 int cmd_build(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
+int cmd_gc(int argc, char **argv);
 int cmd_image(int argc, char **argv);
+int cmd_log(int argc, char **argv);
 int cmd_manager(int argc, char **argv);
+int cmd_report(int argc, char **argv);
+int cmd_status(int argc, char **argv);
 
 #endif

@@ -41,14 +41,22 @@ static int make_env_file(const struct spec *spec, struct buf *out)
 /* What the driver sets up without asking: NAME=VALUE lines, only when there is a network. */
 static int make_network_file(const struct spec *spec, struct buf *out)
 {
-	char host_text[INET_ADDRSTRLEN], worker_text[INET_ADDRSTRLEN];
+	const struct net_rule *rules = spec->network.rules;
+	char host_text[INET6_ADDRSTRLEN], worker_text[INET6_ADDRSTRLEN];
+	struct in6_addr host6, worker6;
 	struct in_addr host, worker;
+	int r;
 
-	ruleset_pick_subnet(spec->network.rules, spec->network.n_rules, &host, &worker);
+	ruleset_pick_subnet(rules, spec->network.n_rules, &host, &worker);
 	(void)inet_ntop(AF_INET, &host, host_text, sizeof(host_text));
 	(void)inet_ntop(AF_INET, &worker, worker_text, sizeof(worker_text));
-	return buf_printf(out, "address=%s\nnetmask=255.255.255.0\ngateway=%s\nresolver=%s\n",
-			  worker_text, host_text, host_text);
+	r = buf_printf(out, "address=%s\nnetmask=255.255.255.0\ngateway=%s\nresolver=%s\n",
+		       worker_text, host_text, host_text);
+	if (r < 0 || !ruleset_pick_subnet6(rules, spec->network.n_rules, &host6, &worker6))
+		return r;
+	(void)inet_ntop(AF_INET6, &host6, host_text, sizeof(host_text));
+	(void)inet_ntop(AF_INET6, &worker6, worker_text, sizeof(worker_text));
+	return buf_printf(out, "address6=%s\ngateway6=%s\n", worker_text, host_text);
 }
 
 static int write_head(int fd, const struct spec *spec, struct err *e)

@@ -10,8 +10,12 @@ static const struct cmd_verb verbs[] = {
 	{"check", cmd_check, "check a spec, and what its network rules allow"},
 	{"doctor", cmd_doctor, "tell what this machine has for builds, and what is missing"},
 	{"dump", cmd_dump, "print a spec as JSON"},
+	{"gc", cmd_gc, "remove the records of old builds"},
 	{"image", cmd_image, "make worker images"},
+	{"log", cmd_log, "print the output of a past or running build"},
 	{"manager", cmd_manager, "make the image of the manager VM"},
+	{"report", cmd_report, "tell how a past build went"},
+	{"status", cmd_status, "list running, waiting and past builds"},
 };
 
 int main(int argc, char **argv)

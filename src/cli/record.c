@@ -4,11 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "base/io.h"
+#include "base/json.h"
+#include "base/text.h"
 
 static int make_id(char out[32])
 {
@@ -22,6 +25,64 @@ static int make_id(char out[32])
 		return -EIO;
 	(void)snprintf(out, 32, "%s-%02x%02x%02x", stamp, rnd[0], rnd[1], rnd[2]);
 	return 0;
+}
+
+static int open_files(struct record *r, struct err *e)
+{
+	_cleanup_free_ char *state = NULL;
+
+	if (asprintf(&state, "%s/state", r->dir) < 0) {
+		state = NULL;
+		return err_oom(e);
+	}
+	r->log_fd = open(r->log_path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
+	if (r->log_fd < 0)
+		return err_errno(e, -errno, "%s: cannot make", r->log_path);
+	r->state_fd = open(state, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
+	if (r->state_fd < 0)
+		return err_errno(e, -errno, "%s: cannot make", state);
+	/* only a look whether it is locked can be in the way, and that is over at once */
+	while (flock(r->log_fd, LOCK_EX) < 0) {
+		if (errno != EINTR)
+			return err_errno(e, -errno, "%s: cannot lock", r->log_path);
+	}
+	return 0;
+}
+
+static void put_line(const struct record *r, cJSON *j)
+{
+	_cleanup_free_ char *text = j ? json_print(j) : NULL;
+	size_t n = text ? strlen(text) : 0;
+
+	cJSON_Delete(j);
+	if (!text || r->state_fd < 0)
+		return;
+	text[n] = '\n';
+	(void)io_write_full(r->state_fd, text, n + 1);
+}
+
+void record_spec(const struct record *r, const char *spec)
+{
+	_cleanup_buf_ struct buf b = {0};
+	cJSON *j = cJSON_CreateObject();
+
+	if (j && (text_is_utf8(spec, strlen(spec)) ? buf_puts(&b, spec)
+						   : text_escape(&b, spec, strlen(spec))) == 0) {
+		(void)cJSON_AddStringToObject(j, "spec", buf_str(&b));
+		(void)json_add_u64(j, "began", (uint64_t)time(NULL));
+	}
+	put_line(r, j);
+}
+
+void record_phase(const struct record *r, const char *phase)
+{
+	cJSON *j = cJSON_CreateObject();
+
+	if (j) {
+		(void)cJSON_AddStringToObject(j, "phase", phase);
+		(void)json_add_u64(j, "at", (uint64_t)time(NULL));
+	}
+	put_line(r, j);
 }
 
 int record_new(const char *state_dir, struct record *ret, struct err *e)
@@ -52,12 +113,8 @@ int record_new(const char *state_dir, struct record *ret, struct err *e)
 		       asprintf(&r.console_path, "%s/console", r.dir) < 0 ||
 		       asprintf(&r.report_path, "%s/report.json", r.dir) < 0))
 		n = err_oom(e);
-	if (n == 0) {
-		r.log_fd =
-			open(r.log_path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
-		if (r.log_fd < 0)
-			n = err_errno(e, -errno, "%s: cannot make", r.log_path);
-	}
+	if (n == 0)
+		n = open_files(&r, e);
 	if (n < 0) {
 		record_done(&r);
 		return n;
@@ -69,6 +126,7 @@ int record_new(const char *state_dir, struct record *ret, struct err *e)
 void record_done(struct record *r)
 {
 	fd_close(&r->log_fd);
+	fd_close(&r->state_fd);
 	free(r->dir);
 	free(r->log_path);
 	free(r->console_path);

@@ -35,6 +35,8 @@ struct run_net {
 	struct run_net_callbacks cb;
 	enum net_phase phase;
 	struct in_addr host, worker;
+	bool six; /* the worker has IPv6: a rule has an address of it */
+	struct in6_addr host6, worker6;
 	struct link link;
 	struct nft_conn *nft;
 	struct nflog *log;
@@ -44,7 +46,7 @@ struct run_net {
 	struct dns_server *dns;
 	struct dhcp_server *dhcp;
 	struct relay *relay;
-	int dns_udp, dns_tcp, dhcp_fd, relay_tcp, relay_udp;
+	int dns_udp, dns_tcp, dhcp_fd, relay_tcp, relay_udp, relay_tcp6, relay_udp6;
 	struct denials denials;
 	char last_name[256]; /* the name refused last: what a bare packet after it may have meant */
 };
@@ -142,7 +144,7 @@ static const char *packet_reason(const struct run_net *n, const struct attempt *
 
 	if (what->kind != ATTEMPT_DENIED || !what->has_dst)
 		return "";
-	if (what->dst.v6)
+	if (what->dst.v6 && !n->six)
 		return "the worker has no IPv6; a host that has nothing else is reached by a rule "
 		       "for its name";
 	if (what->proto != IPPROTO_TCP && what->proto != IPPROTO_UDP)
@@ -263,6 +265,9 @@ static int make_link(struct run_net *n, struct err *e)
 	int r;
 
 	ruleset_pick_subnet(n->order->rules, n->order->n_rules, &n->host, &n->worker);
+	n->six = ruleset_pick_subnet6(n->order->rules, n->order->n_rules, &n->host6, &n->worker6);
+	link.host6 = rules.host6 = n->host6;
+	link.worker6 = rules.worker6 = n->worker6;
 	link.host = rules.host = n->host;
 	link.worker = rules.worker = n->worker;
 	memcpy(link.host_mac, host_mac, sizeof(host_mac));
@@ -285,6 +290,7 @@ static int listen_all(struct run_net *n, struct err *e)
 {
 	const struct net_addr host = net_addr_ip4(ntohl(n->host.s_addr));
 	const struct net_addr loopback = net_addr_ip4(0x7f000001), any = net_addr_ip4(0);
+	const struct net_addr loopback6 = {.v6 = true, .b = {[15] = 1}};
 	const struct {
 		int *fd;
 		int type;
@@ -299,11 +305,17 @@ static int listen_all(struct run_net *n, struct err *e)
 		 n->link.ifname},
 		{&n->relay_tcp, SOCK_STREAM, NET_LISTEN_TPROXY, &loopback, RELAY_TCP, NULL},
 		{&n->relay_udp, SOCK_DGRAM, NET_LISTEN_TPROXY, &loopback, RELAY_UDP, NULL},
+		{&n->relay_tcp6, SOCK_STREAM, NET_LISTEN_TPROXY, &loopback6, RELAY_TCP, NULL},
+		{&n->relay_udp6, SOCK_DGRAM, NET_LISTEN_TPROXY, &loopback6, RELAY_UDP, NULL},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
-		int fd = net_listen(all[i].type, all[i].kind, all[i].addr, all[i].port,
-				    all[i].interface, e);
+		int fd;
+
+		if (all[i].addr->v6 && !n->six)
+			continue;
+		fd = net_listen(all[i].type, all[i].kind, all[i].addr, all[i].port,
+				all[i].interface, e);
 
 		if (fd < 0)
 			return fd;
@@ -331,6 +343,8 @@ static int serve(struct loop *l, struct run_net *n, int dialer_fd, struct err *e
 		.synth = n->synth,
 		.tcp_fd = n->relay_tcp,
 		.udp_fd = n->relay_udp,
+		.tcp6_fd = n->relay_tcp6,
+		.udp6_fd = n->relay_udp6,
 		.rate = n->order->rate,
 		.total = n->order->total,
 		.event = on_relay,
@@ -376,6 +390,7 @@ int run_net_new(struct loop *l, const struct order_network *order, int dialer_fd
 	n->cb = *cb;
 	n->phase = NET_PHASE_PREPARE;
 	n->link.tap_fd = n->dns_udp = n->dns_tcp = n->dhcp_fd = n->relay_tcp = n->relay_udp = -1;
+	n->relay_tcp6 = n->relay_udp6 = -1;
 	r = net_synth_new(first, last, &n->synth);
 	if (r < 0)
 		err_errno(e, r, "synthetic addresses");
@@ -474,6 +489,8 @@ struct run_net *run_net_free(struct run_net *n)
 	fd_close(&n->dhcp_fd);
 	fd_close(&n->relay_tcp);
 	fd_close(&n->relay_udp);
+	fd_close(&n->relay_tcp6);
+	fd_close(&n->relay_udp6);
 	fd_close(&n->link.tap_fd);
 	denials_done(&n->denials);
 	free(n);

@@ -6,6 +6,7 @@ use strict;
 use warnings;
 use Digest::SHA;
 use IO::Socket::INET;
+use IO::Socket::IP;
 use Socket qw(:all);
 $| = 1;
 
@@ -38,8 +39,9 @@ sub client {
 	$text =~ s/\\n/\n/g;
 	$text =~ s/\\r/\r/g;
 	$text =~ s/\\x(..)/chr(hex($1))/ge;
-	my $s = IO::Socket::INET->new(PeerAddr => $host, PeerPort => $port, Proto => $proto,
-		Timeout => 8) or return "no: $@";
+	my $class = 'IO::Socket::' . ($host =~ /:/ ? 'IP' : 'INET');
+	my $s = $class->new(PeerAddr => $host, PeerPort => $port, Proto => $proto, Timeout => 8)
+		or return "no: $@";
 	local $SIG{PIPE} = 'IGNORE';
 	syswrite($s, $text) if length $text;
 	return answer($s, $proto eq 'udp' ? 2 : 8);

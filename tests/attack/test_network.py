@@ -340,6 +340,45 @@ class Link(Network):
         self.check_seen()
 
 
+class Six(Network):
+    HOST6 = "fd63:6f6e:7472::1"
+    RULES = [allow(world.WEB6, ECHO), allow(world.WEB6, ECHO, "udp"),
+             allow("fd00:1::/64", 80), allow("web.test", ECHO)]
+
+    def test_literals(self):
+        """Rules with IPv6 addresses give the worker IPv6, to those and to nothing else."""
+        foreign = frames.ip6(6, frames.syn("2a0e:77::2", world.WEB6, ECHO), "2a0e:77::2", world.WEB6)
+        lines = [
+            ("tcp", "tcp", world.WEB6, ECHO, "over IPv6"), ("four", "tcp", "web.test", ECHO, "as well"),
+            ("udp", "udp", world.WEB6, ECHO, "a datagram"),
+            ("other-port", "tcp", world.WEB6, 8080), ("other-udp", "udp", world.WEB6, 53, "x"),
+            ("other-host", "tcp", world.OTHER6, ECHO), ("no-private", "tcp", "fd00:1::7", 80),
+            ("bridge", "tcp", self.HOST6, 53), ("relay", "tcp", self.HOST6, 1025),
+            ("mapped", "tcp", "::ffff:" + WEB, ECHO), ("ping", "run", BUSYBOX, "ping6 -c 1 -W 2",
+                                                       world.WEB6),
+            ("source", "frame", frames.ethernet(foreign, 0x86DD)),
+            ("names", "dns", frames.HOST_IP, "udp", "web.test", 28),
+            ("last", "tcp", world.WEB6, ECHO, "still there"),
+        ]
+        self.try_all(lines, self.RULES, 4)
+        for name, want in (("tcp", "^data: over IPv6$"), ("four", "^data: as well$"),
+                           ("udp", "^data: a datagram$"), ("last", "^data: still there$"),
+                           ("ping", "exit 1"), ("names", "rcode 0 answers 0")):
+            self.check_found(name, want)
+        self.check_refused("other-port", "other-udp", "other-host", "no-private", "bridge", "relay")
+        self.check_seen((world.WEB6, ECHO), (WEB, ECHO))
+        for reason, key in (
+                ("not port 8080", {"protocol": "tcp", "address": world.WEB6, "port": 8080}),
+                ("not port 53", {"protocol": "udp", "address": world.WEB6, "port": 53}),
+                ("no rule", {"protocol": "tcp", "address": world.OTHER6, "port": ECHO}),
+                ("private: true", {"protocol": "tcp", "address": "fd00:1::7", "port": 80}),
+                ("no rule", {"protocol": "tcp", "address": self.HOST6, "port": 53}),
+                ("no rule", {"protocol": "tcp", "address": self.HOST6, "port": 1025}),
+                ("nothing but TCP and UDP", {"protocol": "icmp", "address": world.WEB6}),
+                ("2a0e:77::2", {"protocol": "tcp", "address": world.WEB6, "port": ECHO})):
+            self.check_told(reason, **key)
+
+
 class Bandwidth(Network):
     RULES = [allow("web.test", [SOURCE, SINK])]
 

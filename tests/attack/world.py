@@ -25,7 +25,8 @@ import time
 MARK = "CONTRACTOR_TEST_WORLD"
 HOST = "45.12.7.1"
 WEB, OTHER, RESOLVER = "45.12.7.10", "45.12.7.20", "45.12.7.53"
-METADATA, PRIVATE, WEB6 = "169.254.169.254", "10.1.2.3", "2a0e:77::10"
+METADATA, PRIVATE = "169.254.169.254", "10.1.2.3"
+WEB6, OTHER6 = "2a0e:77::10", "2a0e:77::20"
 NAMES = {
     "web.test": WEB, "prepare.test": WEB, "six.test": WEB6, "other.test": OTHER,
     "lan.test": PRIVATE, "rebind-loopback.test": "127.0.0.1", "rebind-host.test": HOST,
@@ -247,7 +248,7 @@ def serve_tcp(world, address, port, handle):
 
 
 def serve_udp(world, address, port, answer):
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
     s.bind((address, port))
 
     def loop():
@@ -302,7 +303,8 @@ def outside(world, ready, go):
         run("ip", "addr", "add", a + "/24", "dev", "v1")
     for a in (METADATA, PRIVATE):
         run("ip", "addr", "add", a + "/32", "dev", "v1")
-    run("ip", "-6", "addr", "add", WEB6 + "/64", "dev", "v1", "nodad")
+    for a in (WEB6, OTHER6):
+        run("ip", "-6", "addr", "add", a + "/64", "dev", "v1", "nodad")
     run("ip", "link", "set", "v1", "up", "arp", "off")
     serve_files(world, WEB, 80)
     serve_files(world, WEB, 443, tls=True)
@@ -310,6 +312,8 @@ def outside(world, ready, go):
                          (POUR, pour), (DRAW, draw)):
         serve_tcp(world, WEB, port, handle)
     serve_tcp(world, WEB6, ECHO, echo)
+    serve_tcp(world, WEB6, 8080, speak)
+    serve_udp(world, WEB6, ECHO, True)
     serve_tcp(world, PRIVATE, ECHO, echo)
     serve_udp(world, WEB, ECHO, True)
     # all that must never be reached
@@ -318,6 +322,7 @@ def outside(world, ready, go):
             serve_tcp(world, address, port, speak)
         serve_udp(world, address, 53, True)
     serve_udp(world, WEB, 8080, True)
+    serve_tcp(world, OTHER6, ECHO, speak)
     os.write(ready, b"s")
     while True:
         time.sleep(3600)

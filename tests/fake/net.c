@@ -128,6 +128,7 @@ void fake_net_init(struct fake_net *f, const struct net_rule *rules, size_t n_ru
 					  .ops_data = f,
 					  .event = on_event,
 					  .user_data = f};
+	f->config.tcp6_fd = f->config.udp6_fd = -1;
 	f->config.tcp_fd = bound(SOCK_STREAM, INADDR_ANY, &f->port);
 	f->config.udp_fd = bound(SOCK_DGRAM, INADDR_ANY, &f->port);
 	must(io_set_nonblock(f->config.tcp_fd, 1) == 0);

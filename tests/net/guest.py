@@ -11,11 +11,13 @@ import time
 
 HOST, WORKER = "10.98.0.1", "10.98.0.2"
 HOST_MAC, WORKER_MAC = "52:54:00:12:34:01", "52:54:00:12:34:02"
+HOST6, WORKER6 = "fd63:6f6e:7472::1", "fd63:6f6e:7472::2"
 SYNTH, OUTSIDE = "198.18.0.5", "1.2.3.4"
 VNET = bytes(10)  # the virtio-net header in front of each frame of the tap
 TCP, UDP, ICMP, ICMP6 = 6, 17, 1, 58
 SYN, ACK, RST, PSH = 2, 16, 4, 8
 IP_TRANSPARENT, IP_RECVORIGDSTADDR = 19, 20
+IPV6_TRANSPARENT, IPV6_RECVORIGDSTADDR = 75, 74
 # How long silence is listened to. Everything is on one machine: an answer takes microseconds.
 QUIET = 0.06
 PATIENCE = 3.0
@@ -52,14 +54,16 @@ def ether(payload, kind=0x0800, src=WORKER_MAC, dst=HOST_MAC):
 
 def with_checksum(src, dst, proto, segment, at):
     """The segment with its checksum at that offset."""
+    # the numbers' widths differ between the families, their sum does not
     pseudo = addr(src) + addr(dst) + struct.pack("!HH", proto, len(segment))
     c = checksum(pseudo + segment)
     return segment[:at] + struct.pack("!H", c) + segment[at + 2 :]
 
 
-def ip(dst, proto, payload, src=WORKER):
+def ip(dst, proto, payload, src=WORKER, hops=64):
     if ":" in dst:
-        return struct.pack("!IHBB", 6 << 28, len(payload), proto, 64) + addr(src) + addr(dst) + payload
+        h = struct.pack("!IHBB", 6 << 28, len(payload), proto, hops)
+        return h + addr(src) + addr(dst) + payload
     h = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 1, 0, 64, proto, 0)
     h += addr(src) + addr(dst)
     return h[:10] + struct.pack("!H", checksum(h)) + h[12:] + payload
@@ -78,6 +82,16 @@ def udp(dst, dport, data=b"x", sport=40000, src=WORKER):
 def icmp(dst, kind, code=0, body=b"\0\1\0\1ping", src=WORKER):
     s = struct.pack("!BBH", kind, code, 0) + body
     return ip(dst, ICMP, s[:2] + struct.pack("!H", checksum(s)) + s[4:], src)
+
+
+def icmp6(dst, kind, code=0, body=bytes(4), src=WORKER6):
+    s = struct.pack("!BBH", kind, code, 0) + body
+    return ip(dst, ICMP6, with_checksum(src, dst, ICMP6, s, 2), src, 255)
+
+
+def solicit(target=HOST6, src=WORKER6, dst="ff02::1:ff00:1", sender_mac=WORKER_MAC):
+    """Who has that IPv6 address?"""
+    return icmp6(dst, 135, 0, bytes(4) + addr(target) + b"\1\1" + mac(sender_mac), src)
 
 
 def arp(op, sender_ip, target_ip, sender_mac=WORKER_MAC, target_mac="00:00:00:00:00:00"):
@@ -106,12 +120,13 @@ class Packet:
             self.transport(p[4 * (p[0] & 15) : struct.unpack("!H", p[2:4])[0]])
         elif self.kind == 0x86DD:
             self.proto = p[6]
-            self.src = socket.inet_ntop(socket.AF_INET6, p[8:24])
+            self.src, self.dst = (socket.inet_ntop(socket.AF_INET6, x) for x in (p[8:24], p[24:40]))
             self.transport(p[40:])
 
     def transport(self, t):
-        if self.proto == ICMP:
+        if self.proto in (ICMP, ICMP6):
             self.type, self.code = t[0], t[1]
+            self.data = t[4:]
         if self.proto in (TCP, UDP):
             self.sport, self.dport = struct.unpack("!HH", t[:4])
         if self.proto == TCP:
@@ -236,11 +251,24 @@ class Guest:
         check(p is None, f"{what}: answered by {p}")
 
 
-def listener(port, where="127.0.0.1", transparent=True):
-    s = socket.socket()
+def transparent_socket(kind, where):
+    """A socket of the address' family that may have any address."""
+    v6 = ":" in where
+    s = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, kind)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if transparent:
+    if v6:
+        s.setsockopt(socket.IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
+    else:
         s.setsockopt(socket.SOL_IP, IP_TRANSPARENT, 1)
+    return s
+
+
+def listener(port, where="127.0.0.1", transparent=True):
+    if transparent:
+        s = transparent_socket(socket.SOCK_STREAM, where)
+    else:
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     s.bind((where, port))
     s.listen(4096)
     s.settimeout(PATIENCE)
@@ -248,12 +276,16 @@ def listener(port, where="127.0.0.1", transparent=True):
 
 
 def datagrams(port, where="127.0.0.1", transparent=True):
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
     if transparent:
-        s.setsockopt(socket.SOL_IP, IP_TRANSPARENT, 1)
-        s.setsockopt(socket.SOL_IP, IP_RECVORIGDSTADDR, 1)
+        s = transparent_socket(socket.SOCK_DGRAM, where)
+        if ":" in where:
+            s.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, 1)
+        else:
+            s.setsockopt(socket.SOL_IP, IP_RECVORIGDSTADDR, 1)
+    else:
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
     s.bind((where, port))
     s.settimeout(PATIENCE)
     return s
@@ -262,15 +294,16 @@ def datagrams(port, where="127.0.0.1", transparent=True):
 def receive_from(s):
     """Data, source and original destination of a datagram at the relay."""
     data, anc, _, src = s.recvmsg(2048, 256)
+    if anc[0][0] == socket.IPPROTO_IPV6:
+        port, a = struct.unpack("!2xH4x16s", anc[0][2][:24])
+        return data, src[:2], (socket.inet_ntop(socket.AF_INET6, a), port)
     port, a = struct.unpack("!2xH4s", anc[0][2][:8])
     return data, src, (socket.inet_ntoa(a), port)
 
 
 def flow(dst, src):
     """The relay's socket that speaks as dst to src."""
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    s.setsockopt(socket.SOL_IP, IP_TRANSPARENT, 1)
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s = transparent_socket(socket.SOCK_DGRAM, dst[0])
     s.bind(dst)
     s.connect(src)
     s.settimeout(PATIENCE)

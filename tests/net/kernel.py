@@ -20,6 +20,7 @@ TOOL = os.path.abspath(sys.argv[1])
 OPTIONS = (
     "--ifname br0 --rate 200000 --total 400000"
     " --allow 93.184.216.0/24,8000-8010,tcp --allow 93.184.216.34,53,udp"
+    " --allow 2001:db8:6::/48,443-444,tcp --allow 2001:db8:6::35,53,udp"
 )
 
 

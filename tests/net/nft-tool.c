@@ -235,6 +235,8 @@ static int bring_up(struct tool *t, int *ret_tap, struct err *e)
 				 .bridge = "br0",
 				 .host = t->c.host,
 				 .worker = t->c.worker,
+				 .host6 = t->c.host6,
+				 .worker6 = t->c.worker6,
 				 .rules = t->rules,
 				 .n_rules = t->c.n_rules,
 				 .rate = t->c.rate};
@@ -296,6 +298,7 @@ int main(int argc, char **argv)
 	memcpy(t.c.worker_mac, worker_mac, 6);
 	parse(&t, argc, argv);
 	ruleset_pick_subnet(t.rules, t.c.n_rules, &t.c.host, &t.c.worker);
+	(void)ruleset_pick_subnet6(t.rules, t.c.n_rules, &t.c.host6, &t.c.worker6);
 	mode = optind + 1 == argc ? argv[optind] : "";
 	if (strcmp(mode, "run") == 0)
 		r = run(&t, &e);

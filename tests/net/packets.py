@@ -25,6 +25,7 @@ GROUPS = {
     "main": ["--connections", "64", *ALLOW],
     "rate": ["--rate", str(RATE)],
     "total": ["--total", str(TOTAL)],
+    "six": ["--allow", "2001:db8:6::/48,443-444,tcp", "--allow", "2001:db8:6::35,53,udp"],
 }
 TESTS = {group: [] for group in GROUPS}
 
@@ -166,13 +167,15 @@ def reset(c):
 
 def handshake(g, dst, port, sport, s):
     """A connection: the accepted socket and what the worker's next segment needs."""
-    p = g.ask(ether(tcp(dst, port, sport=sport)), lambda p: p.proto == TCP and p.dport == sport)
+    src, kind = (WORKER6, 0x86DD) if ":" in dst else (WORKER, 0x0800)
+    p = g.ask(ether(tcp(dst, port, sport=sport, src=src), kind),
+              lambda p: p.proto == TCP and p.dport == sport)
     check(p and p.flags == SYN | ACK, f"{dst}:{port} does not open: {p}")
     check((p.src, p.sport) == (dst, port), f"answered by {p}")
-    g.send(ether(tcp(dst, port, ACK, sport, 1001, p.seq + 1)))
+    g.send(ether(tcp(dst, port, ACK, sport, 1001, p.seq + 1, src=src), kind))
     c, peer = s.accept()
     c.settimeout(PATIENCE)
-    check(peer == (WORKER, sport), f"from {peer}")
+    check(peer[:2] == (src, sport), f"from {peer}")
     return c, p.seq + 1
 
 
@@ -480,6 +483,106 @@ def total_down_has_a_wall(g):
         pass
     check(not g.wait(lambda p: p.data == b"more", QUIET), "an answer passed")
     f.close()
+
+
+SIX = "2001:db8:6::9"
+
+
+def advert(g, packet):
+    """The host's answer to the question for its MAC address, if there is one."""
+    return g.ask(ether(packet, 0x86DD, dst="33:33:ff:00:00:01"),
+                 lambda p: p.proto == ICMP6 and p.type == 136, 4 * QUIET)
+
+
+@test("six")
+def six_finds_the_host(g):
+    for question in solicit(), solicit(dst=HOST6):
+        p = advert(g, question)
+        check(p and p.src == HOST6 and p.dst == WORKER6, f"answered by {p}")
+        check(p.data[4:20] == addr(HOST6), f"about {p.data[4:20]}")
+        # whoever probes knows it already
+        check(mac(HOST_MAC) in p.data or question[24:40] == addr(HOST6), "not its MAC address")
+    check(not g.new_logs(), "logged")
+
+
+@test("six")
+def six_learns_nothing(g):
+    for i in range(9):
+        check(not advert(g, solicit(src=f"fe80::{i + 5}")), "answered to another source")
+    check(not g.new_logs(), "multicast is noise")
+    check(not advert(g, solicit(target=SIX)), "answered for another address")
+    g.silent(ether(solicit(src="fe80::9", dst=HOST6), 0x86DD), "a probe from another source")
+    check(len(g.new_logs(1)) == 1, "not logged")
+    g.silent(ether(solicit(sender_mac="52:54:00:99:99:99"), 0x86DD,
+                   src="52:54:00:99:99:99"), "from another MAC")
+    check(len(g.new_logs(1)) == 1, "not logged")
+    check(advert(g, solicit(sender_mac="52:54:00:99:99:99")), "no answer")
+    known = subprocess.run(["ip", "-6", "neigh"], capture_output=True, text=True, check=True).stdout
+    check(known.split()[0] == WORKER6 and WORKER_MAC in known and known.count("\n") == 1,
+          f"learnt: {known}")
+
+
+@test("six")
+def six_tcp_reaches_the_relay(g):
+    s = listener(9001, "::1")
+    for sport, (dst, port) in enumerate([(SIX, 443), ("2001:db8:6:ffff::", 444)]):
+        c, seq = handshake(g, dst, port, 47000 + sport, s)
+        check(c.getsockname()[:2] == (dst, port), f"meant for {c.getsockname()}")
+        g.send(ether(tcp(dst, port, ACK | PSH, 47000 + sport, 1001, seq, b"hello", WORKER6), 0x86DD))
+        check(c.recv(10) == b"hello", "data up")
+        c.sendall(b"world")
+        check(g.wait(lambda p: p.data == b"world"), "data down")
+        reset(c)
+    s.close()
+    check(not g.new_logs(), "logged")
+
+
+@test("six")
+def six_udp_reaches_the_relay(g):
+    s = datagrams(9002, "::1")
+    dst, port = "2001:db8:6::35", 53
+    g.send(ether(udp(dst, port, b"one", 48000, WORKER6), 0x86DD))
+    data, src, meant = receive_from(s)
+    check((data, src, meant) == (b"one", (WORKER6, 48000), (dst, port)), f"{data} {src} {meant}")
+    f = flow(meant, src)
+    f.send(b"two")
+    check(g.wait(lambda p: p.data == b"two" and (p.src, p.sport) == (dst, port)), "no answer")
+    g.send(ether(udp(dst, port, b"three", 48000, WORKER6), 0x86DD))
+    check(f.recv(10) == b"three", "the flow's socket")
+    # the worker's port is closed
+    f.send(b"late")
+    check(g.wait(lambda p: p.data == b"late"), "no datagram to answer")
+    late = udp(WORKER6, 48000, b"late", port, dst)
+    g.send(ether(icmp6(dst, 1, 4, bytes(4) + late), 0x86DD))
+    try:
+        f.recv(10)
+        raise Failed("the flow's socket was told nothing")
+    except ConnectionRefusedError:
+        pass
+    check(not g.new_logs(), "logged")
+    other = udp(WORKER6, 1, b"late", 2, dst)
+    g.send(ether(icmp6(dst, 1, 4, bytes(4) + other), 0x86DD))
+    check(g.new_logs(1) == [f"icmp to {dst}"], "an unreachable out of nothing is not refused")
+    f.close()
+    s.close()
+
+
+@test("six")
+def six_is_exact(g):
+    s, u = listener(9001, "::1"), datagrams(9002, "::1")
+    for dst, port in (SIX, 442), (SIX, 445), ("2001:db8:5:ffff::", 443), (HOST6, 443), (HOST6, 53):
+        refused_tcp(g, tcp(dst, port, src=WORKER6), f"{dst}:{port}", f"tcp to {dst} port {port}")
+    g.send(ether(udp("2001:db8:6::36", 53, src=WORKER6), 0x86DD))
+    g.send(ether(icmp6(SIX, 128, src=WORKER6), 0x86DD))
+    check(g.new_logs(2) == ["udp to 2001:db8:6::36 port 53", f"icmp to {SIX}"], "not refused")
+    # the kernel drops it before any rule sees it
+    g.silent(ether(tcp("::1", 9001, src=WORKER6), 0x86DD), "the relay's listener")
+    for src in "fd63:6f6e:7472::3", "fe80::2", HOST6, "2001:db8:6::9":
+        g.silent(ether(tcp(SIX, 443, src=src), 0x86DD), f"from {src}")
+        logs = g.new_logs(1)
+        check(len(logs) == 1 and f"from {src}" in logs[0], f"{src} logged as {logs}")
+    s.close()
+    u.close()
 
 
 def run_group(tool, group, options):

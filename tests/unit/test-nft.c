@@ -281,11 +281,81 @@ START_TEST(literals_never_overlap)
 	_cleanup_free_ struct nft_elem *e = NULL;
 	size_t n;
 
-	ck_assert_int_eq(ruleset_literals(rules, ARRAY_SIZE(rules), &e, &n), 0);
+	ck_assert_int_eq(ruleset_literals(rules, ARRAY_SIZE(rules), false, &e, &n), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(probes); i++)
 		ck_assert_msg(holding(e, n, probes[i].addr, probes[i].proto, probes[i].port) ==
 				      probes[i].want,
 			      "probe %zu", i);
+}
+END_TEST
+
+START_TEST(six_has_a_set_of_its_own)
+{
+	struct net_rule rules[] = {
+		literal("2001:db8::/32", "80", "tcp"),
+		literal("2001:db8:1::/48", "80-81", "tcp"),
+		literal("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "1", "tcp"),
+		literal("::/0", "53", "udp"),
+		literal("10.0.0.0/8", "80", "tcp"),
+	};
+	static const struct {
+		const char *addr;
+		uint8_t proto;
+		uint16_t port;
+		unsigned want;
+	} probes[] = {
+		{"2001:db8::", 6, 80, 1},
+		{"2001:db8:ffff::1", 6, 80, 1},
+		{"2001:db9::", 6, 80, 0},
+		{"2001:db7:ffff:ffff:ffff:ffff:ffff:ffff", 6, 80, 0},
+		{"2001:db8:1::5", 6, 81, 1},
+		{"2001:db8:2::", 6, 81, 0},
+		{"2001:db8:1::5", 6, 80, 1},
+		{"::", 17, 53, 1},
+		{"::", 6, 53, 0},
+		{"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 6, 1, 1},
+		{"2001:db8::7", 17, 53, 1},
+		{"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 17, 53, 1},
+	};
+	_cleanup_free_ struct nft_elem *e = NULL;
+	size_t n;
+
+	ck_assert_int_eq(ruleset_literals(rules, ARRAY_SIZE(rules), true, &e, &n), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(probes); i++) {
+		uint16_t p = htons(probes[i].port);
+		uint8_t a[16];
+		unsigned count = 0;
+
+		ck_assert_int_eq(inet_pton(AF_INET6, probes[i].addr, a), 1);
+		for (size_t k = 0; k < n; k++)
+			count += memcmp(a, e[k].key, 16) >= 0 && memcmp(a, e[k].end, 16) <= 0 &&
+				 probes[i].proto == e[k].key[16] &&
+				 memcmp(&p, e[k].key + 20, 2) >= 0 &&
+				 memcmp(&p, e[k].end + 20, 2) <= 0;
+		ck_assert_msg(count == probes[i].want, "probe %zu: %u", i, count);
+	}
+}
+END_TEST
+
+START_TEST(six_subnet_keeps_out_of_the_rules)
+{
+	struct net_rule rules[] = {
+		literal("2001:db8::1", "80", "tcp"),
+		literal("fd63:6f6e:7472::/63", "80", "tcp"),
+		literal("::/0", "80", "tcp"),
+	};
+	struct in6_addr host, worker;
+	char text[INET6_ADDRSTRLEN];
+
+	ck_assert(!ruleset_pick_subnet6(rules, 0, &host, &worker));
+	ck_assert(IN6_IS_ADDR_UNSPECIFIED(&host) && IN6_IS_ADDR_UNSPECIFIED(&worker));
+	ck_assert(ruleset_pick_subnet6(rules, 1, &host, &worker));
+	ck_assert_str_eq(inet_ntop(AF_INET6, &host, text, sizeof(text)), "fd63:6f6e:7472::1");
+	ck_assert_str_eq(inet_ntop(AF_INET6, &worker, text, sizeof(text)), "fd63:6f6e:7472::2");
+	ck_assert(ruleset_pick_subnet6(rules, 2, &host, &worker));
+	ck_assert_str_eq(inet_ntop(AF_INET6, &host, text, sizeof(text)), "fd63:6f6e:7472:2::1");
+	ck_assert(ruleset_pick_subnet6(rules, 3, &host, &worker));
+	ck_assert_str_eq(inet_ntop(AF_INET6, &host, text, sizeof(text)), "fd63:6f6e:7472::1");
 }
 END_TEST
 
@@ -387,6 +457,8 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, walls_saturate);
 	tcase_add_test(tc, a_network_must_be_described_in_full);
 	tcase_add_test(tc, literals_never_overlap);
+	tcase_add_test(tc, six_has_a_set_of_its_own);
+	tcase_add_test(tc, six_subnet_keeps_out_of_the_rules);
 	tcase_add_test(tc, too_many_literals_are_an_error);
 	tcase_add_test(tc, the_subnet_keeps_out_of_the_rules_way);
 	return s;
