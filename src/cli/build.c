@@ -109,6 +109,19 @@ static int load_spec(struct build *b, struct err *e)
 	return r;
 }
 
+/* Under make -j a build has one processor for itself, and takes what others leave. */
+static void take_processors(struct build *b)
+{
+	struct spec_limits *l = &b->spec->limits;
+
+	if (!b->opt.jobserver || l->cpus < 2)
+		return;
+	if (jobserver_take(getenv("MAKEFLAGS"), l->cpus - 1, &b->jobserver))
+		l->cpus = 1 + b->jobserver.n;
+	ui_detail(&b->ui, "processors: %llu%s", (unsigned long long)l->cpus,
+		  b->jobserver.read_fd < 0 ? "" : ", by make's jobserver");
+}
+
 /* What the manager VM cannot do. */
 static int check_nested(const struct build *b, struct err *e)
 {
@@ -388,8 +401,10 @@ void build_run(struct build *b)
 	}
 	record_spec(&b->record, b->spec->path);
 	events_start(b);
-	if (turn_wait(b))
+	if (turn_wait(b)) {
+		take_processors(b);
 		run_worker(b);
+	}
 	build_phase(b, NULL);
 	if (report_write(b, &e) < 0)
 		b->verdict =
@@ -402,6 +417,7 @@ void build_run(struct build *b)
 void build_done(struct build *b)
 {
 	workspace_done(&b->workspace);
+	jobserver_done(&b->jobserver);
 	jobs_done(&b->jobs);
 	record_done(&b->record);
 	b->spec = spec_free(b->spec);

@@ -6,6 +6,7 @@
 #include "cgroup.h"
 #include "image/manifest.h"
 #include "jobs.h"
+#include "jobserver.h"
 #include "manager/limits.h"
 #include "nested.h"
 #include "record.h"
@@ -29,6 +30,7 @@ struct build_options {
 	unsigned lock_wait_s;
 	int nice, io;	     /* -1: the spec's */
 	uint64_t jobs_limit; /* builds of the user at a time; 0: as many as processors */
+	bool jobserver;	     /* take processors from make */
 	bool force_tcg;
 	bool debug;
 };
@@ -61,6 +63,7 @@ struct build {
 	struct workspace workspace;
 	struct ui ui;
 	struct verdict verdict;
+	struct jobserver jobserver;
 	struct jobs jobs; /* the place in the queue of builds */
 	struct build_phase phases[BUILD_PHASES_MAX];
 	size_t n_phases;
@@ -87,13 +90,14 @@ struct build {
 	struct buf outside_links;
 };
 
-#define BUILD_INIT                                                                      \
-	{                                                                               \
-		.record = RECORD_INIT, .workspace = WORKSPACE_INIT, .image_fd = -1,     \
-		.source_fd = -1, .cgroup = CGROUP_INIT, .jobs = JOBS_INIT, .verdict = { \
-			.kind = VERDICT_INFRASTRUCTURE,                                 \
-			.exit_code = -1                                                 \
-		}                                                                       \
+#define BUILD_INIT                                                                  \
+	{                                                                           \
+		.record = RECORD_INIT, .workspace = WORKSPACE_INIT, .image_fd = -1, \
+		.source_fd = -1, .cgroup = CGROUP_INIT, .jobs = JOBS_INIT,          \
+		.jobserver = JOBSERVER_INIT, .verdict = {                           \
+			.kind = VERDICT_INFRASTRUCTURE,                             \
+			.exit_code = -1                                             \
+		}                                                                   \
 	}
 
 /* Runs the build; the verdict is in b->verdict, the report is written. b->opt and b->ui are set. */

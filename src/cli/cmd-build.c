@@ -19,6 +19,7 @@ enum {
 	OPT_NICE,
 	OPT_IO,
 	OPT_JOBS,
+	OPT_JOBSERVER,
 	OPT_JSON,
 	OPT_RAW_LOG,
 	OPT_DEBUG,
@@ -39,6 +40,7 @@ static const struct option_def defs[] = {
 	 "how many builds of this user may run at a time, the others\nwait (as many as there are "
 	 "processors)",
 	 NULL},
+	{OPT_JOBSERVER, "jobserver", NULL, "as many processors as make -j has to give", NULL},
 	{OPT_MACHINE, "machine", "TYPE", "microvm, q35 or virt", "microvm q35 virt"},
 	{OPT_TCG, "tcg", NULL, "emulate, even where there is KVM", NULL},
 	{OPT_NICE, "nice", "N", "priority of the worker, over the spec's (10)", NULL},
@@ -123,6 +125,9 @@ static int take_option(struct build *b, const struct options *o, int opt)
 	case OPT_JOBS:
 		if (parse_u64(value, &b->opt.jobs_limit) < 0 || b->opt.jobs_limit == 0)
 			return options_bad_value(o, "--jobs-limit", "is not a number from 1 on");
+		return 0;
+	case OPT_JOBSERVER:
+		b->opt.jobserver = true;
 		return 0;
 	case OPT_JSON:
 		b->ui.json = true;

@@ -1,0 +1,2 @@
+/* The sum of n numbers. */
+long sum(const int *numbers, unsigned n);
