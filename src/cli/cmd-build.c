@@ -66,6 +66,36 @@ const struct option_verb verb_build = {
 	.words = "@spec",
 };
 
+/* The options without a value. */
+static int take_flag(struct build *b, int opt)
+{
+	switch (opt) {
+	case OPT_TCG:
+		b->opt.force_tcg = true;
+		return 0;
+	case OPT_RAW_LOG:
+		b->ui.raw_log = true;
+		return 0;
+	case OPT_DEBUG:
+		b->opt.debug = true;
+		return 0;
+	case 'q':
+		b->ui.mode = UI_QUIET;
+		return 0;
+	case 'v':
+		b->ui.mode = UI_VERBOSE;
+		return 0;
+	case OPT_JOBSERVER:
+		b->opt.jobserver = true;
+		return 0;
+	case OPT_JSON:
+		b->ui.json = true;
+		return 0;
+	default:
+		return CMD_USAGE;
+	}
+}
+
 static int take_option(struct build *b, const struct options *o, int opt)
 {
 	const char *value = o->value;
@@ -107,33 +137,12 @@ static int take_option(struct build *b, const struct options *o, int opt)
 		if (b->opt.io < 0)
 			return options_bad_value(o, "--io", "is not low, idle or normal");
 		return 0;
-	case OPT_TCG:
-		b->opt.force_tcg = true;
-		return 0;
-	case OPT_RAW_LOG:
-		b->ui.raw_log = true;
-		return 0;
-	case OPT_DEBUG:
-		b->opt.debug = true;
-		return 0;
-	case 'q':
-		b->ui.mode = UI_QUIET;
-		return 0;
-	case 'v':
-		b->ui.mode = UI_VERBOSE;
-		return 0;
 	case OPT_JOBS:
 		if (parse_u64(value, &b->opt.jobs_limit) < 0 || b->opt.jobs_limit == 0)
 			return options_bad_value(o, "--jobs-limit", "is not a number from 1 on");
 		return 0;
-	case OPT_JOBSERVER:
-		b->opt.jobserver = true;
-		return 0;
-	case OPT_JSON:
-		b->ui.json = true;
-		return 0;
 	default:
-		return CMD_USAGE;
+		return take_flag(b, opt);
 	}
 }
 
