@@ -18,6 +18,7 @@
 #include "paths.h"
 #include "progress.h"
 #include "report.h"
+#include "scratch.h"
 #include "session.h"
 #include "turn.h"
 
@@ -341,16 +342,25 @@ static void judge_disk(struct build *b, const struct disks *d)
 {
 	uint64_t granted = b->spec->limits.disk, used;
 	int code = b->verdict.exit_code;
+	char text[NUM_TEXT_MAX];
 	struct stat st;
 
 	if (fstat(d->scratch, &st) < 0)
 		return;
 	used = (uint64_t)st.st_blocks * 512;
 	b->peak.disk = MAX(b->peak.disk, used);
-	if ((b->verdict.kind == VERDICT_BUILT || b->verdict.kind == VERDICT_FAILED) &&
-	    used >= d->scratch_full_at) {
+	if (b->verdict.kind != VERDICT_BUILT && b->verdict.kind != VERDICT_FAILED)
+		return;
+	if (used >= d->scratch_full_at) {
 		b->verdict = verdict_limit("disk", granted, MAX(used, granted), b->peak.at_ms);
 		b->verdict.exit_code = code;
+	} else if (scratch_inodes_gone(d->scratch)) {
+		b->verdict = verdict_limit("disk", granted, granted, b->peak.at_ms);
+		b->verdict.exit_code = code;
+		(void)snprintf(b->verdict.reason, sizeof(b->verdict.reason),
+			       "the build is over its limit of disk: granted %s, and on a disk of "
+			       "this size there was no room for one more file",
+			       format_size(granted, text));
 	}
 }
 

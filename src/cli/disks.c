@@ -3,17 +3,16 @@
 #include "disks.h"
 
 #include <arpa/inet.h>
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sys/stat.h>
 
 #include "archive/input.h"
-#include "base/child.h"
 #include "base/io.h"
 #include "net/ruleset.h"
 #include "paths.h"
+#include "scratch.h"
 
 /*
  * The input disk must have its size when QEMU opens it, before the packer knows it; as a hole it
@@ -106,74 +105,6 @@ static int make_input(const char *dir, const struct spec *spec, struct disks *d,
 	return 0;
 }
 
-static int format_scratch(int fd, uint64_t size, struct err *e)
-{
-	static const char *const places[] = {"/sbin/mke2fs", "/usr/sbin/mke2fs", "mke2fs"};
-	const struct child_fd fds[] = {{fd, 3}};
-	char kib[32], text[64];
-	const char *argv[] = {"mke2fs", "-q", "-F", "-t", "ext4",
-			      /* no journal: the disk is thrown away, a crash loses nothing */
-			      "-O", "^has_journal,^resize_inode,^metadata_csum,uninit_bg", "-E",
-			      "lazy_itable_init=1,nodiscard,root_owner=0:0", "-m", "0", "-i",
-			      "8192", "/proc/self/fd/3", kib, NULL};
-	struct child_spec spec = {.argv = argv, .fds = fds, .n_fds = 1, .no_new_privs = 1};
-	int status, r;
-	pid_t pid;
-
-	(void)snprintf(kib, sizeof(kib), "%" PRIu64 "k", size / 1024);
-	spec.path = places[ARRAY_SIZE(places) - 1];
-	for (size_t i = 0; i < ARRAY_SIZE(places) - 1; i++) {
-		if (access(places[i], X_OK) == 0) {
-			spec.path = places[i];
-			break;
-		}
-	}
-	pid = child_spawn(&spec, e);
-	if (pid == -ENOENT)
-		return err_set(e, -ENOENT, "mke2fs is missing; install e2fsprogs");
-	if (pid < 0)
-		return (int)pid;
-	r = child_wait(pid, &status);
-	if (r < 0 || status != 0)
-		return err_set(e, -EIO, "mke2fs could not format the scratch disk: %s",
-			       child_status_text(status, text, sizeof(text)));
-	return 0;
-}
-
-/*
- * When the scratch disk counts as full. The file begins as a hole and never shrinks (QEMU ignores
- * discards on it), so its allocated blocks are a high-water mark that the guest cannot lower: what
- * mke2fs wrote, and every block that the guest has ever written. The last twentieth is left out:
- * the guest may drop what is still dirty in its memory, and inode tables stay holes when they are
- * unused.
- *
- * ext4 super block (Documentation/filesystems/ext4/super.rst), at byte 1024: 0x0c free blocks, 0x18
- * log2(block size) - 10, 0x38 magic, 0x60 incompatible features (0x80: 64bit), 0x158 free blocks,
- * high.
- */
-static int find_full_mark(int fd, uint64_t *ret, struct err *e)
-{
-	unsigned char sb[1024];
-	uint32_t lo, hi = 0, shift, incompat;
-	uint16_t magic;
-	struct stat st;
-	uint64_t capacity;
-
-	if (pread(fd, sb, sizeof(sb), 1024) != (ssize_t)sizeof(sb) || fstat(fd, &st) < 0)
-		return err_errno(e, -errno, "cannot read the scratch disk back");
-	memcpy(&magic, sb + 0x38, sizeof(magic));
-	memcpy(&lo, sb + 0x0c, sizeof(lo));
-	memcpy(&shift, sb + 0x18, sizeof(shift));
-	memcpy(&incompat, sb + 0x60, sizeof(incompat));
-	if (le32toh(incompat) & 0x80)
-		memcpy(&hi, sb + 0x158, sizeof(hi));
-	if (le16toh(magic) != 0xef53 || le32toh(shift) > 6)
-		return err_set(e, -EIO, "mke2fs made something else than an ext4 file system");
-	capacity = ((uint64_t)le32toh(hi) << 32 | le32toh(lo)) << (10 + le32toh(shift));
-	*ret = (uint64_t)st.st_blocks * 512 + capacity / 20 * 19;
-	return 0;
-}
-
 static int make_fixed(const char *dir, uint64_t size, const char *what, int *ret, struct err *e)
 {
 	int fd = io_tmpfile(dir, e);
@@ -196,9 +127,9 @@ int disks_make(const char *dir, const struct spec *spec, struct disks *ret, stru
 	if (r == 0)
 		r = make_fixed(dir, spec->limits.disk, "scratch", &d.scratch, e);
 	if (r == 0)
-		r = format_scratch(d.scratch, spec->limits.disk, e);
+		r = scratch_format(d.scratch, spec->limits.disk, e);
 	if (r == 0)
-		r = find_full_mark(d.scratch, &d.scratch_full_at, e);
+		r = scratch_full_mark(d.scratch, &d.scratch_full_at, e);
 	if (r < 0) {
 		disks_done(&d);
 		return r;

@@ -255,15 +255,15 @@ static void add_kernel(struct builder *b, const struct vm_desc *d)
 /*
  * Two nodes a disk: the descriptor, and the stretch of it that is the disk, named by the serial.
  * Nothing is ever flushed to the host's disk: who reads it after QEMU reads the same page cache,
- * and none of it outlives the build. Only scratch gives back what the guest discards. What is a
- * disk here is a file to the machine around this one, whose page cache is enough.
+ * and none of it outlives the build. Discards are ignored: how much of the scratch disk's file is
+ * allocated is then a mark that the guest can raise and never lower. What is a disk here is a file
+ * to the machine around this one, whose page cache is enough.
  */
 static void add_disk(struct builder *b, const struct vm_disk *disk, size_t set, bool boot)
 {
 	const char *ro = disk->read_only ? "true" : "false";
 	const char *driver = disk->block ? "host_device" : "file";
 	const char *direct = disk->block ? "\"direct\":true," : "";
-	bool scratch = strcmp(disk->serial, "scratch") == 0;
 	char stretch[80] = "";
 
 	if (disk->size)
@@ -272,13 +272,13 @@ static void add_disk(struct builder *b, const struct vm_disk *disk, size_t set, 
 			       disk->size);
 	add_opt(b, "-add-fd", "fd=%d,set=%zu,opaque=%s", disk->fd, set, disk->serial);
 	add_opt(b, "-blockdev",
-		"{\"driver\":\"raw\",\"node-name\":\"%s\",%s\"read-only\":%s,\"discard\":\"%s\","
+		"{\"driver\":\"raw\",\"node-name\":\"%s\",%s\"read-only\":%s,\"discard\":"
+		"\"ignore\","
 		"\"cache\":{%s\"no-flush\":true},\"file\":{\"driver\":\"%s\","
 		"\"node-name\":\"%s-file\",\"filename\":\"/dev/fdset/%zu\",\"read-only\":%s,"
-		"\"discard\":\"%s\",\"locking\":\"off\","
+		"\"discard\":\"ignore\",\"locking\":\"off\","
 		"\"cache\":{%s\"no-flush\":true}}}",
-		disk->serial, stretch, ro, scratch ? "unmap" : "ignore", direct, driver,
-		disk->serial, set, ro, scratch ? "unmap" : "ignore", direct);
+		disk->serial, stretch, ro, direct, driver, disk->serial, set, ro, direct);
 	add_virtio(b, "blk", ",id=%s-disk,drive=%s,serial=%s,werror=stop,rerror=stop%s",
 		   disk->serial, disk->serial, disk->serial, boot ? ",bootindex=0" : "");
 }
