@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The dialer's work: decide, resolve, decide again, connect, hand over. */
+/* The dialer's work: decide, resolve, decide again, connect, hand a stand-in over. */
 #include "dialer.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "base/io.h"
+#include "outlet.h"
 #include "own.h"
 
 #define TICK_MS	      50
@@ -46,6 +47,7 @@ struct dialer {
 	struct loop_source *source, *timer;
 	struct resolver *resolver;
 	struct net_own *own;
+	struct outlets *outlets;
 	int fd;
 	uint64_t connect_ms;
 	bool build_seen;
@@ -177,7 +179,13 @@ static void note_failure(struct job *j, const struct net_addr *a, int error)
 
 static void job_connected(struct job *j, const struct net_addr *a, int consume_fd)
 {
-	j->fd = consume_fd;
+	int r = outlet_add(j->dialer->outlets, j->request.proto == NET_PROTO_UDP, consume_fd,
+			   &j->fd);
+
+	if (r < 0) {
+		job_fail(j, r == -EBUSY || r == -EMFILE ? DIAL_BUSY : DIAL_ERROR, -r);
+		return;
+	}
 	j->reply.code = DIAL_OK;
 	j->reply.error = 0;
 	j->reply.has_addr = true;
@@ -219,13 +227,11 @@ static int job_attempt(struct job *j, size_t index)
 	_cleanup_close_ int fd =
 		socket(ss.ss_family,
 		       (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int on = 1, r;
+	int r;
 
 	*a = (struct attempt){.job = j, .index = index, .fd = -1};
 	if (fd < 0)
 		return -errno;
-	if (!udp)
-		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (connect(fd, (struct sockaddr *)&ss, len) == 0) {
 		job_connected(j, &j->addrs[index], take_fd(&fd));
 		return 1;
@@ -444,14 +450,18 @@ static int dialer_start(struct dialer *d, struct err *e)
 	const struct dialer_config *c = d->config;
 	int r = loop_new(&d->loop);
 
-	if (r == 0)
-		r = io_set_nonblock(d->fd, 1);
+	if (r == 0) {
+		d->outlets = calloc(1, sizeof(*d->outlets));
+		r = d->outlets ? io_set_nonblock(d->fd, 1) : -ENOMEM;
+	}
 	if (r == 0)
 		r = loop_add_fd(d->loop, d->fd, EPOLLIN, on_socket, d, &d->source);
 	if (r == 0)
 		r = loop_add_timer(d->loop, on_timer, d, &d->timer);
 	if (r < 0)
 		return err_errno(e, r, "cannot start the dialer");
+	d->outlets->loop = d->loop;
+	meter_init(&d->outlets->copier.meter, 0, 0, io_now_ms());
 	r = net_own_new(&d->own, e);
 	if (r < 0)
 		return r;
@@ -468,6 +478,7 @@ int dialer_run(int fd, const struct dialer_config *c, struct err *e)
 	int r;
 
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	(void)signal(SIGPIPE, SIG_IGN); /* splice knows no MSG_NOSIGNAL */
 	if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
 		rl.rlim_cur = rl.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &rl);
@@ -482,6 +493,9 @@ int dialer_run(int fd, const struct dialer_config *c, struct err *e)
 	}
 	while (d.jobs)
 		job_free(d.jobs);
+	if (d.outlets)
+		outlets_done(d.outlets);
+	free(d.outlets);
 	(void)resolver_free(d.resolver);
 	(void)net_own_free(d.own);
 	(void)loop_free(d.loop);

@@ -19,10 +19,8 @@ struct dialer_config {
 };
 
 /*
- * What is handed over is a whole socket of the dialer's network namespace. Its holder can do with
- * it what the kernel lets a holder do, which for whoever has taken the manager over includes to
- * disconnect it (connect to AF_UNSPEC) and to connect it elsewhere, and to send UDP to any address.
- * The rules therefore bind the worker, and the manager as long as it is itself: see SECURITY.md.
+ * What is handed over is a local socket that stands for the connection (outlet.h): the connection
+ * itself stays here, so that nobody can lead it elsewhere. Its bytes are passed on without a look.
  *
  * Serves requests on `fd` (SOCK_SEQPACKET, borrowed) in the present network namespace until the
  * other end is closed. A request is held to the rules again, first as it stands and then with each

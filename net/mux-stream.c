@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "copy.h"
 #include "mux-private.h"
 
 #define ROUNDS	  4  /* frames that one stream may fill before others have their turn */
@@ -169,6 +170,9 @@ static int read_stream(struct mux_stream *s)
 		n = recv(s->fd, at, want, MSG_DONTWAIT);
 		if (n < 0)
 			return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+		/* a local socket's end and its reset look alike but for this (pair.c) */
+		if (n == 0 && !s->shut && copy_hung_up(s->fd))
+			return -ECONNRESET;
 		if (n == 0) {
 			s->sent_eof = true;
 			send_frame(s, (struct mux_frame){.type = MUX_EOF});

@@ -5,8 +5,6 @@
 
 #include "relay.h"
 
-#define RELAY_PIPES_MAX 64 /* directions that are spliced at once; the others are copied */
-
 /* Where the worker wants to go. */
 struct target {
 	enum net_proto proto;
@@ -36,14 +34,12 @@ struct relay {
 	struct listener listeners[_LISTEN_MAX];
 	struct loop_source *second; /* deadlines */
 	struct loop_source *refill; /* armed while a bucket is empty */
-	struct meter meter;
+	struct copier copier;
 	bool over, refilling, accept_muted;
 	struct relay_conn *conns, *conns_last;
-	size_t pipes; /* in use */
 	struct relay_flow *flows;
 	struct relay_stats stats;
 	struct relay_rule_stats *rule_stats;
-	uint8_t buffer[RELAY_BUFFER]; /* what is being copied; what cannot go on is kept apart */
 };
 
 /* Fills a target from the original destination and decides. */
@@ -61,8 +57,8 @@ void relay_tell(struct relay *r, enum relay_event_type type, const struct target
 int relay_dial(struct relay *r, const struct target *t, dial_done_fn done, void *user_data,
 	       uint32_t *ret_id);
 
-/* Counts bytes that pass. */
-void relay_count(struct relay *r, const struct target *t, enum meter_dir dir, size_t n);
+/* Counts bytes that pass and that the meter knows of. */
+void relay_count(struct relay *r, const struct target *t, enum meter_dir dir, uint64_t n);
 
 /* The bucket is empty: the loop will call the refill functions soon. */
 void relay_wait_refill(struct relay *r);

@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* TCP through the relay: accept, dial, run both directions, reset. */
+/* TCP through the relay: accept, dial, open the pair, end it. */
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "base/io.h"
-#include "relay-copy.h"
+#include "pair.h"
+#include "relay-private.h"
 
 #define ACCEPT_BATCH 64
-
-/* Side METER_UP is the worker's, where bytes upward come from; METER_DOWN is the server's. */
-struct side {
-	struct relay_conn *conn;
-	int fd;
-	struct loop_source *source; /* NULL: nothing to wait for but a hang-up that was seen */
-	uint32_t events;
-};
 
 struct relay_conn {
 	struct relay *relay;
@@ -23,9 +15,8 @@ struct relay_conn {
 	struct target target;
 	bool dialing;
 	uint32_t dial_id;
-	uint64_t active_ms; /* last byte, or the start of the dial */
-	struct side sides[_METER_DIR_MAX];
-	struct half halves[_METER_DIR_MAX]; /* halves[d] goes from sides[d] to sides[!d] */
+	uint64_t counted[_METER_DIR_MAX]; /* of the pair's count */
+	struct pair pair;
 };
 
 static void link_last(struct relay_conn *c)
@@ -66,119 +57,44 @@ static void set_accepting(struct relay *r, bool on)
 	}
 }
 
-/* Closes with RST, so that the other end knows at once. */
-static void reset_fd(int *fd)
-{
-	struct linger now = {.l_onoff = 1, .l_linger = 0};
-
-	if (*fd >= 0)
-		(void)setsockopt(*fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-	fd_close(fd);
-}
-
 static void conn_free(struct relay_conn *c, bool reset)
 {
 	struct relay *r = c->relay;
 
 	if (c->dialing)
 		r->config.dialer->cancel(r->config.dialer, c->dial_id);
-	for (int d = 0; d < _METER_DIR_MAX; d++) {
-		c->sides[d].source = loop_remove(c->sides[d].source);
-		if (reset)
-			reset_fd(&c->sides[d].fd);
-		fd_close(&c->sides[d].fd);
-		half_done(r, &c->halves[d]);
-	}
+	pair_done(&c->pair, reset);
 	unlink_conn(c);
 	r->stats.connections--;
 	set_accepting(r, true);
 	free(c);
 }
 
-static void on_side(struct loop_source *s, uint32_t events, void *user_data);
-
-/* Waits on a side for what its two directions need now. 0 or a negative errno. */
-static int update_side(struct relay_conn *c, enum meter_dir d)
+static void on_pair(struct pair *p, int code, void *user_data)
 {
-	const struct half *from = &c->halves[d], *to = &c->halves[!d];
-	struct side *s = &c->sides[d];
-	uint32_t events = 0;
-
-	if (!c->dialing && half_wants_input(from))
-		events |= EPOLLIN;
-	if (half_wants_output(to))
-		events |= EPOLLOUT;
-	if (s->source && events == s->events)
-		return 0;
-	s->events = events;
-	if (s->source)
-		return loop_fd_events(s->source, events);
-	return loop_add_fd(c->relay->loop, s->fd, events, on_side, s, &s->source);
-}
-
-static int run_half(struct relay_conn *c, enum meter_dir d)
-{
-	return half_run(c->relay, &c->target, d, &c->halves[d], c->sides[d].fd, c->sides[!d].fd,
-			&c->active_ms);
-}
-
-/* Runs both directions and waits for more, or ends the connection. False: it is gone. */
-static bool run(struct relay_conn *c)
-{
+	struct relay_conn *c = user_data;
 	struct relay *r = c->relay;
-	int rc = run_half(c, METER_UP);
 
-	if (rc == 0)
-		rc = run_half(c, METER_DOWN);
-	if (rc == 0 && c->halves[METER_UP].shut && c->halves[METER_DOWN].shut) {
-		conn_free(c, false);
-		return false;
+	for (int d = 0; d < _METER_DIR_MAX; d++) {
+		relay_count(r, &c->target, d, p->count[d] - c->counted[d]);
+		c->counted[d] = p->count[d];
 	}
-	if (rc == 0)
-		rc = update_side(c, METER_UP);
-	if (rc == 0)
-		rc = update_side(c, METER_DOWN);
-	if (rc == 0)
-		return true;
-	conn_free(c, true);
-	if (rc == -EDQUOT)
+	if (code == -EAGAIN) {
+		if (pair_throttled(p))
+			relay_wait_refill(r);
+		return;
+	}
+	conn_free(c, code < 0);
+	if (code == -EDQUOT)
 		relay_over(r);
-	return false;
-}
-
-static void on_side(struct loop_source *src, uint32_t events, void *user_data)
-{
-	struct side *s = user_data;
-	struct relay_conn *c = s->conn;
-	const struct half *from = &c->halves[s - c->sides];
-
-	if (c->dialing) { /* nothing was waited for: the worker has hung up */
-		conn_free(c, true);
-		return;
-	}
-	/* what came before a reset is still read below; nothing more can come, or go there */
-	if (events & EPOLLERR && from->eof && !half_wants_output(from)) {
-		conn_free(c, true);
-		return;
-	}
-	if (s->events == 0) {
-		/* both ways are closed on this side, and there is nothing to do here until the
-		 * other side moves: epoll would go on about it */
-		s->source = loop_remove(s->source);
-		return;
-	}
-	(void)run(c);
 }
 
 static void on_dialed(const struct dial_reply *reply, int consume_fd, void *user_data)
 {
 	struct relay_conn *c = user_data;
 	struct relay *r = c->relay;
-	int on = 1;
 
 	c->dialing = false;
-	c->active_ms = io_now_ms();
-	c->sides[METER_DOWN].fd = consume_fd;
 	if (reply->code != DIAL_OK) {
 		enum relay_event_type type =
 			reply->code == DIAL_DENIED ? RELAY_DENIED : RELAY_FAILED;
@@ -188,9 +104,8 @@ static void on_dialed(const struct dial_reply *reply, int consume_fd, void *user
 		conn_free(c, true);
 		return;
 	}
-	(void)setsockopt(consume_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	relay_tell(r, RELAY_OPENED, &c->target, NULL, reply);
-	(void)run(c);
+	pair_open(&c->pair, consume_fd);
 }
 
 /* Decides about an accepted connection and has it dialled, or resets it. */
@@ -200,39 +115,33 @@ static void take(struct relay *r, int *fd)
 	struct relay_conn *c;
 	struct net_decision d;
 	struct target t;
-	int on = 1;
+	int rc;
 
 	if (r->config.ops->tcp_destination(*fd, &dst, r->config.ops_data) < 0) {
-		reset_fd(fd);
+		pair_reset_fd(fd);
 		return;
 	}
 	d = relay_target(r, NET_PROTO_TCP, &dst, &t);
 	if (d.reason != NET_ALLOWED) {
-		reset_fd(fd);
+		pair_reset_fd(fd);
 		relay_tell(r, RELAY_DENIED, &t, &d, NULL);
 		return;
 	}
 	c = calloc(1, sizeof(*c));
 	if (!c) {
-		reset_fd(fd);
+		pair_reset_fd(fd);
 		return;
 	}
-	(void)setsockopt(*fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	c->relay = r;
 	c->target = t;
-	c->active_ms = io_now_ms();
-	c->sides[METER_UP] = (struct side){.conn = c, .fd = take_fd(fd)};
-	c->sides[METER_DOWN] = (struct side){.conn = c, .fd = -1};
-	half_init(&c->halves[METER_UP]);
-	half_init(&c->halves[METER_DOWN]);
+	rc = pair_init(&c->pair, r->loop, &r->copier, take_fd(fd), on_pair, c);
 	link_last(c);
 	r->stats.connections++;
-	if (relay_dial(r, &c->target, on_dialed, c, &c->dial_id) < 0) {
-		conn_free(c, true);
-		return;
-	}
-	c->dialing = true;
-	if (update_side(c, METER_UP) < 0)
+	if (rc == 0)
+		rc = relay_dial(r, &c->target, on_dialed, c, &c->dial_id);
+	if (rc == 0)
+		c->dialing = true;
+	else
 		conn_free(c, true);
 }
 
@@ -266,10 +175,8 @@ void relay_tcp_refill(struct relay *r)
 
 	while (c && n-- > 0) {
 		struct relay_conn *next = c->next;
-		bool waited = c->halves[METER_UP].throttled || c->halves[METER_DOWN].throttled;
 
-		c->halves[METER_UP].throttled = c->halves[METER_DOWN].throttled = false;
-		if (waited && run(c)) {
+		if (pair_throttled(&c->pair) && pair_resume(&c->pair)) {
 			unlink_conn(c);
 			link_last(c);
 		}
@@ -287,11 +194,9 @@ void relay_tcp_deadlines(struct relay *r, uint64_t now)
 		uint64_t limit = c->dialing ? r->config.connect_ms : r->config.idle_ms;
 
 		next = c->next;
-		if (now >= c->active_ms + 1000) {
-			half_rest(r, &c->halves[METER_UP]);
-			half_rest(r, &c->halves[METER_DOWN]);
-		}
-		if (now < c->active_ms + limit)
+		if (now >= c->pair.active_ms + 1000)
+			pair_rest(&c->pair);
+		if (now < c->pair.active_ms + limit)
 			continue;
 		if (c->dialing)
 			relay_tell(r, RELAY_FAILED, &c->target, NULL, &late);

@@ -49,10 +49,11 @@ static bool pass_on(struct relay_flow *f, enum meter_dir d, const uint8_t *data,
 {
 	struct relay *r = f->relay;
 
-	if (len > meter_left(&r->meter)) {
+	if (len > meter_left(&r->copier.meter)) {
 		relay_over(r);
 		return false;
 	}
+	meter_use(&r->copier.meter, d, len);
 	relay_count(r, &f->target, d, len);
 	f->active_ms = io_now_ms();
 	(void)send(f->fds[!d], data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -74,20 +75,22 @@ static void on_datagram(struct relay_flow *f, enum meter_dir d)
 	for (int i = 0; i < BATCH && !r->over; i++) {
 		ssize_t n;
 
-		if (meter_left(&r->meter) && meter_allow(&r->meter, d, 1, io_now_ms()) == 0) {
+		if (meter_left(&r->copier.meter) &&
+		    meter_allow(&r->copier.meter, d, 1, io_now_ms()) == 0) {
 			f->throttled = true; /* the kernel's queue keeps some, and drops the rest */
 			set_events(f, 0);
 			relay_wait_refill(r);
 			return;
 		}
-		n = recv(f->fds[d], r->buffer, sizeof(r->buffer), MSG_DONTWAIT);
+		n = recv(f->fds[d], r->copier.buffer, sizeof(r->copier.buffer), MSG_DONTWAIT);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
-		if (n < 0) {
+		/* an empty datagram is one; but the dialer's end may be gone */
+		if (n < 0 || (n == 0 && copy_hung_up(f->fds[d]))) {
 			flow_free(f);
 			return;
 		}
-		if (!pass_on(f, d, r->buffer, (size_t)n))
+		if (!pass_on(f, d, r->copier.buffer, (size_t)n))
 			return;
 	}
 }
@@ -181,7 +184,7 @@ static void flow_start(struct relay *r, const struct target *t, const struct soc
 		flow_free(f);
 		return;
 	}
-	memcpy(f->first, r->buffer, len);
+	memcpy(f->first, r->copier.buffer, len);
 	f->dialing = true;
 }
 
@@ -206,15 +209,16 @@ void relay_udp_listen(struct loop_source *s, uint32_t events, void *user_data)
 		struct net_decision d;
 		struct relay_flow *f;
 		struct target t;
-		ssize_t n = r->config.ops->udp_receive(l->fd, r->buffer, sizeof(r->buffer), &src,
-						       &dst, r->config.ops_data);
+		ssize_t n = r->config.ops->udp_receive(l->fd, r->copier.buffer,
+						       sizeof(r->copier.buffer), &src, &dst,
+						       r->config.ops_data);
 
 		if (n < 0)
 			return;
 		f = find(r, &src, &dst);
 		if (f) { /* came before the flow's own socket was there */
 			if (!f->dialing)
-				(void)pass_on(f, METER_UP, r->buffer, (size_t)n);
+				(void)pass_on(f, METER_UP, r->copier.buffer, (size_t)n);
 			continue;
 		}
 		d = relay_target(r, NET_PROTO_UDP, &dst, &t);

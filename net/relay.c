@@ -8,7 +8,7 @@
 #include "relay-private.h"
 
 #define REFILL_MS    10
-#define FDS_RESERVED (64 + 2 * RELAY_PIPES_MAX) /* pipes, and all that is not the relay's */
+#define FDS_RESERVED (64 + 2 * COPY_PIPES_MAX) /* pipes, and all that is not the relay's */
 
 struct net_query relay_event_query(const struct relay_event *ev)
 {
@@ -102,9 +102,8 @@ int relay_dial(struct relay *r, const struct target *t, dial_done_fn done, void 
 	return rc;
 }
 
-void relay_count(struct relay *r, const struct target *t, enum meter_dir dir, size_t n)
+void relay_count(struct relay *r, const struct target *t, enum meter_dir dir, uint64_t n)
 {
-	meter_use(&r->meter, dir, n);
 	if (t->rule >= 0)
 		r->rule_stats[t->rule].bytes[dir] += n;
 }
@@ -170,7 +169,7 @@ void relay_get_stats(const struct relay *r, struct relay_stats *ret)
 {
 	*ret = r->stats;
 	for (int d = 0; d < _METER_DIR_MAX; d++)
-		ret->bytes[d] = r->meter.used[d];
+		ret->bytes[d] = r->copier.meter.used[d];
 }
 
 const struct relay_rule_stats *relay_rule_stats(const struct relay *r, size_t i)
@@ -240,7 +239,7 @@ int relay_new(struct loop *l, const struct relay_config *c, struct relay **ret, 
 		r->config.udp_idle_ms = 60000;
 	fit_limits(&r->config);
 	(void)signal(SIGPIPE, SIG_IGN); /* splice knows no MSG_NOSIGNAL */
-	meter_init(&r->meter, c->rate, c->total, io_now_ms());
+	meter_init(&r->copier.meter, c->rate, c->total, io_now_ms());
 	r->rule_stats = calloc(c->n_rules + 1, sizeof(*r->rule_stats));
 	rc = r->rule_stats ? relay_start(r) : -ENOMEM;
 	if (rc < 0) {

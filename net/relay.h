@@ -6,13 +6,12 @@
 #include <sys/types.h>
 
 #include "base/loop.h"
+#include "copy.h"
 #include "dial.h"
-#include "meter.h"
 #include "synth.h"
 
 #define RELAY_CONNECTIONS_MAX 1024
 #define RELAY_FLOWS_MAX	      512
-#define RELAY_BUFFER	      65536 /* bytes held for one direction of one connection, at most */
 
 /* How the kernel tells where a packet was meant to go. */
 struct relay_ops {

@@ -446,6 +446,22 @@ def serves(pid):
                for n in os.listdir(folder))
 
 
+def sockets(pid):
+    """Inodes of the sockets that a process has open."""
+    folder = f"/proc/{pid}/fd"
+    links = [os.readlink(f"{folder}/{n}") for n in os.listdir(folder)]
+    return {int(x[8:-1]) for x in links if x.startswith("socket:[")}
+
+
+def internet_sockets():
+    """Inodes of the TCP and UDP sockets of this net namespace, which is the dialer's."""
+    found = set()
+    for kind in ("tcp", "tcp6", "udp", "udp6"):
+        with open(f"/proc/self/net/{kind}", encoding="ascii") as f:
+            found |= {int(line.split()[9]) for line in f.readlines()[1:]}
+    return found - {0}
+
+
 class Ends(Network):
     def begin(self):
         """A build amid a download; the process, its manager and its dialer."""
@@ -471,7 +487,12 @@ class Ends(Network):
                                         text=True, check=True).stdout, "")
 
     def test_killed_manager(self):
-        p, family, manager, _ = self.begin()
+        p, family, manager, dialer = self.begin()
+        # whoever takes the manager over has nothing there that the kernel would lead elsewhere
+        outside = internet_sockets()
+        self.assertTrue(sockets(dialer) & outside)
+        self.assertTrue(sockets(manager))
+        self.assertFalse(sockets(manager) & outside)
         os.kill(manager, signal.SIGKILL)
         self.assertEqual(self.finish(p, 30).exit, 5)
         self.check_clean(family)

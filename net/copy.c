@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One direction of a relayed connection: by the relay's buffer, or by a pipe. */
+/* One direction of a connection that is passed on: by the shared buffer, or by a pipe. */
 /*
- * Copies through the relay's one buffer at first, which costs a short connection nothing; a stream
+ * Copies through one shared buffer at first, which costs a short connection nothing; a stream
  * that keeps filling it goes through a pipe by splice, which saves a third of the CPU time.
  */
-#include "relay-copy.h"
+#include "copy.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "base/io.h"
@@ -20,28 +21,28 @@ void half_init(struct half *h)
 	*h = (struct half){.pipe = {-1, -1}};
 }
 
-static void close_pipe(struct relay *r, struct half *h)
+static void close_pipe(struct copier *c, struct half *h)
 {
 	if (h->pipe[0] < 0)
 		return;
 	fd_close(&h->pipe[0]);
 	fd_close(&h->pipe[1]);
 	h->piped = 0;
-	r->pipes--;
+	c->pipes--;
 }
 
-void half_done(struct relay *r, struct half *h)
+void half_done(struct copier *c, struct half *h)
 {
-	close_pipe(r, h);
+	close_pipe(c, h);
 	free(h->rest);
 	h->rest = NULL;
 }
 
-void half_rest(struct relay *r, struct half *h)
+void half_rest(struct copier *c, struct half *h)
 {
 	h->full = 0;
 	if (h->piped == 0)
-		close_pipe(r, h);
+		close_pipe(c, h);
 }
 
 bool half_wants_output(const struct half *h)
@@ -114,75 +115,85 @@ static int beyond_total(int from)
 }
 
 /* A pipe, if this direction has earned one and there is one to have. */
-static bool has_pipe(struct relay *r, struct half *h)
+static bool has_pipe(struct copier *c, struct half *h)
 {
 	if (h->pipe[0] >= 0)
 		return true;
-	if (h->full < SPLICE_FROM || h->no_splice || r->pipes >= RELAY_PIPES_MAX ||
+	if (h->full < SPLICE_FROM || h->no_splice || c->pipes >= COPY_PIPES_MAX ||
 	    pipe2(h->pipe, O_CLOEXEC | O_NONBLOCK) < 0)
 		return false;
-	r->pipes++;
+	c->pipes++;
 	return true;
 }
 
 /* Takes in up to `max` bytes. The count, 0 at the end, or a negative errno (-EAGAIN: not now). */
-static ssize_t take_in(struct relay *r, struct half *h, int from, size_t max)
+static ssize_t take_in(struct copier *c, struct half *h, int from, size_t max)
 {
 	ssize_t n;
 
-	if (has_pipe(r, h)) {
+	if (has_pipe(c, h)) {
 		n = splice(from, NULL, h->pipe[1], NULL, max, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
 		if (n > 0)
 			h->piped = (size_t)n;
 		if (n >= 0 || errno != EINVAL)
 			return n < 0 ? (errno == EINTR ? -EAGAIN : -errno) : n;
 		h->no_splice = true;
-		close_pipe(r, h);
+		close_pipe(c, h);
 	}
-	n = recv(from, r->buffer, max, MSG_DONTWAIT);
+	n = recv(from, c->buffer, max, MSG_DONTWAIT);
 	if (n < 0)
 		return errno == EINTR ? -EAGAIN : -errno;
-	h->full = (size_t)n == sizeof(r->buffer) ? h->full + 1 : 0;
+	h->full = (size_t)n == sizeof(c->buffer) ? h->full + 1 : 0;
 	return n;
 }
 
 /* One buffer's worth, if the meter allows it; as take_in, and -EDQUOT. */
-static ssize_t read_some(struct relay *r, const struct target *t, enum meter_dir d, struct half *h,
-			 int from)
+static ssize_t read_some(struct copier *c, enum meter_dir d, struct half *h, int from,
+			 uint64_t *count)
 {
-	size_t allowed = meter_allow(&r->meter, d, RELAY_BUFFER, io_now_ms());
+	size_t allowed = meter_allow(&c->meter, d, COPY_BUFFER, io_now_ms());
 	ssize_t n;
 
-	if (allowed == 0 && meter_left(&r->meter) == 0)
+	if (allowed == 0 && meter_left(&c->meter) == 0)
 		return beyond_total(from);
 	if (allowed == 0) {
 		h->throttled = true;
-		relay_wait_refill(r);
 		return -EAGAIN;
 	}
-	n = take_in(r, h, from, allowed);
-	if (n > 0)
-		relay_count(r, t, d, (size_t)n);
+	n = take_in(c, h, from, allowed);
+	if (n > 0) {
+		meter_use(&c->meter, d, (size_t)n);
+		*count += (uint64_t)n;
+	}
 	return n;
 }
 
-int half_run(struct relay *r, const struct target *t, enum meter_dir d, struct half *h, int from,
-	     int to, uint64_t *active_ms)
+bool copy_hung_up(int fd)
+{
+	struct pollfd p = {.fd = fd};
+
+	return poll(&p, 1, 0) > 0 && p.revents & POLLHUP;
+}
+
+int half_run(struct copier *c, enum meter_dir d, struct half *h, const struct half *back, int from,
+	     int to, uint64_t *count)
 {
 	int rc = flush(h, to);
 
 	for (int i = 0; i < ROUNDS && rc == 1 && !h->eof && !h->throttled; i++) {
-		ssize_t n = read_some(r, t, d, h, from);
+		ssize_t n = read_some(c, d, h, from, count);
 
 		if (n == -EAGAIN)
 			break;
 		if (n < 0)
 			return (int)n;
-		*active_ms = io_now_ms();
+		/* A local socket's end and its reset look alike but for this. */
+		if (n == 0 && !back->shut && copy_hung_up(from))
+			return -ECONNRESET;
 		if (n == 0)
 			h->eof = true;
 		else
-			rc = h->piped > 0 ? flush(h, to) : pass_on(h, to, r->buffer, (size_t)n);
+			rc = h->piped > 0 ? flush(h, to) : pass_on(h, to, c->buffer, (size_t)n);
 	}
 	if (rc < 0)
 		return rc;
