@@ -41,7 +41,7 @@ static int set_authority(struct net_rule *r, const char *text, size_t len, struc
 
 int net_rule_from_url(struct net_rule *ret, const char *url, struct err *e)
 {
-	struct net_rule r = {.phases = NET_PHASE_PREPARE};
+	struct net_rule r = {.phases = NET_PHASE_PREPARE, .test_ok = true};
 
 	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++) {
 		size_t n = strlen(schemes[i].prefix);

@@ -7,7 +7,9 @@
 
 /*
  * The rule that lets the prepare phase reach a repository's URL (http, https or ftp; a port and
- * user:password@ are understood). line is 0: it stands in no spec. 1, 0 when the URL needs no
+ * user:password@ are understood). line is 0: it stands in no spec. The addresses for documentation
+ * will do for it, as nobody's hosts have them but the mirror of a closed network that answers for
+ * the name; private ones will not: a manifest comes from anywhere. 1, 0 when the URL needs no
  * network (file:, cdrom:, copy:), or -EINVAL with the reason in e.
  */
 int net_rule_from_url(struct net_rule *ret, const char *url, struct err *e);

@@ -2,7 +2,7 @@
 /* Network rules to JSON and back. */
 /*
  *	{"host": "*.example.org", "tcp": true, "udp": false, "ports": ["443", "8000-8080"],
- *	 "phases": 3, "private": false, "line": 12, "column": 5}
+ *	 "phases": 3, "private": false, "test": false, "line": 12, "column": 5}
  *
  * The host and the ports are in the spec's own words, so that net_rule_set_host and
  * net_rule_add_ports check what comes in.
@@ -48,6 +48,7 @@ static cJSON *rule_to_json(const struct net_rule *r)
 	    !cJSON_AddBoolToObject(j, "udp", r->udp) ||
 	    !cJSON_AddNumberToObject(j, "phases", r->phases) ||
 	    !cJSON_AddBoolToObject(j, "private", r->private_ok) ||
+	    !cJSON_AddBoolToObject(j, "test", r->test_ok) ||
 	    !cJSON_AddNumberToObject(j, "line", r->line) ||
 	    !cJSON_AddNumberToObject(j, "column", r->column))
 		return NULL;
@@ -90,6 +91,7 @@ static int rule_from_json(const cJSON *j, struct net_rule *r, struct err *e)
 		.tcp = json_bool_or(j, "tcp", false),
 		.udp = json_bool_or(j, "udp", false),
 		.private_ok = json_bool_or(j, "private", false),
+		.test_ok = json_bool_or(j, "test", false),
 		.phases = (unsigned)json_u64_or(j, "phases", 0) &
 			  (NET_PHASE_PREPARE | NET_PHASE_BUILD),
 		.line = (int)MIN(json_u64_or(j, "line", 0), (uint64_t)INT_MAX),

@@ -45,6 +45,7 @@ struct net_rule {
 	size_t n_ports;
 	unsigned phases;  /* NET_PHASE_* bits, never 0 */
 	bool private_ok;  /* the rule says private: true */
+	bool test_ok;	  /* an address for documentation will do: see net_rule_from_url() */
 	int line, column; /* where it stands in the spec; 0 for built-in rules */
 };
 

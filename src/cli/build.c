@@ -14,8 +14,8 @@
 #include "disks.h"
 #include "events.h"
 #include "isolation.h"
-#include "packages.h"
 #include "paths.h"
+#include "prepare.h"
 #include "progress.h"
 #include "report.h"
 #include "scratch.h"
@@ -131,6 +131,10 @@ static int check_nested(const struct build *b, struct err *e)
 			       "isolation: nested is for x86_64 workers, and %s is one for %s; "
 			       "use single",
 			       b->spec->worker_image, b->manifest->arch);
+	if (b->play == PLAY_RUN)
+		return err_set(e, -EINVAL,
+			       "isolation: nested runs no play in this version; use single, or an "
+			       "image that has what the play installs");
 	return 0;
 }
 
@@ -186,6 +190,12 @@ static int open_image(struct build *b, struct err *e)
 	return 0;
 }
 
+static int look_at_play(struct build *b, struct err *e)
+{
+	b->play = play_need(b->spec->ansible, b->manifest);
+	return b->play == PLAY_RUN ? play_check_image(b->spec->worker_image, b->manifest, e) : 0;
+}
+
 static int open_source(struct build *b, struct err *e)
 {
 	_cleanup_free_ char *path = paths_join(b->spec->dir, b->spec->source);
@@ -225,7 +235,7 @@ static int prepare(struct build *b, enum verdict_kind *kind, struct err *e)
 	if (r == 0)
 		r = open_image(b, e);
 	if (r == 0)
-		r = packages_check(b->spec->ansible, b->manifest, e);
+		r = look_at_play(b, e);
 	if (r == 0)
 		r = open_source(b, e);
 	if (host_is_short(r))
@@ -305,11 +315,12 @@ static void save(struct build *b, int output_fd)
 }
 
 /* Attempts at forbidden network access fail the build, whatever its own exit code was. */
-static void judge_denied(struct build *b)
+void build_judge_denied(struct build *b)
 {
 	int code = b->verdict.exit_code;
 
-	if (b->n_denied == 0 || !b->spec->network.denied_fails)
+	if (b->n_denied == 0 || !b->spec->network.denied_fails ||
+	    (b->verdict.kind != VERDICT_BUILT && b->verdict.kind != VERDICT_FAILED))
 		return;
 	b->verdict = verdict_make(VERDICT_DENIED, "the build tried to reach %s%s%s, which %s",
 				  b->denied[0].host[0] ? b->denied[0].host : b->denied[0].address,
@@ -323,7 +334,7 @@ static int check_space(struct build *b, const char *cache, const char *parent, s
 {
 	const struct spec_limits *l = &b->spec->limits;
 	const struct space_use uses[] = {
-		{cache, l->disk + l->output},
+		{cache, l->disk * (b->play == PLAY_RUN ? 2 : 1) + l->output},
 		{parent, l->output},
 		{b->record.dir, l->log + RECORD_WORST},
 	};
@@ -338,7 +349,7 @@ static int check_space(struct build *b, const char *cache, const char *parent, s
 }
 
 /* The scratch disk's blocks can be seen from here as well, whatever the manager has said. */
-static void judge_disk(struct build *b, const struct disks *d)
+void build_judge_disk(struct build *b, const struct disks *d)
 {
 	uint64_t granted = b->spec->limits.disk, used;
 	int code = b->verdict.exit_code;
@@ -364,10 +375,48 @@ static void judge_disk(struct build *b, const struct disks *d)
 	}
 }
 
-static void run_worker(struct build *b)
+/* The build itself, in a worker that has the layer (-1: none) below its disk. */
+static void run_build(struct build *b, const char *cache, int layer)
 {
 	_cleanup_(disks_done) struct disks disks = DISKS_INIT;
+	_cleanup_free_ struct net_rule *rules = NULL;
+	struct disks_request q = {.dir = cache, .spec = b->spec, .layer = layer >= 0};
+	struct err e = ERR_INIT;
+	int r = prepare_rules(b, NET_PHASE_BUILD, &rules, &q.n_rules, &e);
+
+	q.rules = rules;
+	if (r == 0)
+		r = disks_make(&q, &disks, &e);
+	if (r < 0) {
+		b->verdict = verdict_make(VERDICT_INFRASTRUCTURE, "%s", e.text);
+		return;
+	}
+	const struct session_job job = {
+		.input_rw = disks.input_rw,
+		.input = disks.input,
+		.output = disks.output,
+		.scratch = disks.scratch,
+		.layer = layer,
+		.scratch_full_at = disks.scratch_full_at,
+		.rules = rules,
+		.n_rules = q.n_rules,
+		.files = -1,
+	};
+	build_cgroup_make(b);
+	session_run(b, &job);
+	build_cgroup_judge(b);
+	cgroup_done(&b->cgroup);
+	ui_output_end(&b->ui);
+	build_judge_disk(b, &disks);
+	if (b->verdict.kind == VERDICT_BUILT || b->verdict.kind == VERDICT_FAILED)
+		save(b, disks.output);
+	build_judge_denied(b);
+}
+
+static void run_worker(struct build *b)
+{
 	_cleanup_free_ char *cache = NULL, *parent = strdup(b->workspace.path);
+	_cleanup_close_ int layer = -1;
 	struct err e = ERR_INIT;
 	int r;
 
@@ -375,24 +424,15 @@ static void run_worker(struct build *b)
 	r = parent ? paths_cache(&cache, &e) : err_oom(&e);
 	if (r == 0)
 		r = check_space(b, cache, dirname(parent), &e);
-	if (r == 0)
-		r = disks_make(cache, b->spec, &disks, &e);
 	if (r < 0) {
 		b->verdict = verdict_make(VERDICT_INFRASTRUCTURE, "%s", e.text);
 		return;
 	}
-	const struct session_files files = {disks.input_rw, disks.input, disks.output,
-					    disks.scratch, disks.scratch_full_at};
-	build_cgroup_make(b);
-	session_run(b, &files);
-	build_cgroup_judge(b);
-	cgroup_done(&b->cgroup);
-	ui_output_end(&b->ui);
-	judge_disk(b, &disks);
-	if (b->verdict.kind == VERDICT_BUILT || b->verdict.kind == VERDICT_FAILED)
-		save(b, disks.output);
-	if (b->verdict.kind == VERDICT_BUILT || b->verdict.kind == VERDICT_FAILED)
-		judge_denied(b);
+	if (b->play == PLAY_DONE)
+		ui_say(&b->ui, "prepare: the image has all that the play installs");
+	if (b->play == PLAY_RUN && !prepare_run(b, cache, &layer))
+		return;
+	run_build(b, cache, layer);
 }
 
 void build_run(struct build *b)

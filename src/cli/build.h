@@ -3,12 +3,14 @@
 #ifndef CONTRACTOR_CLI_BUILD_H
 #define CONTRACTOR_CLI_BUILD_H
 
+#include "base/sha256.h"
 #include "cgroup.h"
 #include "image/manifest.h"
 #include "jobs.h"
 #include "jobserver.h"
 #include "manager/limits.h"
 #include "nested.h"
+#include "play.h"
 #include "record.h"
 #include "space.h"
 #include "spec/spec.h"
@@ -32,6 +34,7 @@ struct build_options {
 	uint64_t jobs_limit; /* builds of the user at a time; 0: as many as processors */
 	bool jobserver;	     /* take processors from make */
 	bool force_tcg;
+	bool refresh; /* run the play, whatever is in the cache */
 	bool debug;
 };
 
@@ -46,6 +49,14 @@ struct build_denied {
 	char reason[512];
 	char remedy[512]; /* the line that would allow it, or "" */
 	uint64_t port, count;
+};
+
+/* What became of the spec's play, for the report. */
+struct build_layer {
+	const char *what; /* "made", "used"; NULL: no layer */
+	char key[SHA256_HEX_SIZE];
+	uint64_t made;		 /* seconds since 1970 */
+	char note[ERR_TEXT_MAX]; /* why it was made anew, or is not kept; "" */
 };
 
 /* How far the copy of a phase is. */
@@ -70,7 +81,11 @@ struct build {
 	struct limits_sample *samples; /* thinned: at most BUILD_SAMPLES_MAX */
 	size_t n_samples;
 	struct limits_sample peak;
-	uint64_t log_bytes;   /* as counted here */
+	uint64_t log_bytes; /* as counted here */
+	struct limits_sample
+		spent; /* by the sessions before the present one, in its growing figures */
+	enum play_need play;
+	struct build_layer layer;
 	struct cgroup cgroup; /* of the worker, or of the manager VM */
 	struct space space;   /* the file systems that the build writes to */
 	struct build_denied *denied;
@@ -120,6 +135,13 @@ void build_phase(struct build *b, const char *name);
 
 /* Milliseconds since the build began. */
 uint64_t build_now(const struct build *b);
+
+/* The scratch disk was full, whatever the manager has said: then that is the verdict. */
+struct disks;
+void build_judge_disk(struct build *b, const struct disks *d);
+
+/* Attempts at forbidden network access fail what has ended by itself, if the spec says so. */
+void build_judge_denied(struct build *b);
 
 /* Adds a sample, thinning the older ones when the table is full. */
 void build_add_sample(struct build *b, const struct limits_sample *s);

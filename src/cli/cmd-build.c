@@ -15,6 +15,7 @@ enum {
 	OPT_BOOT,
 	OPT_LOCK_WAIT,
 	OPT_MACHINE,
+	OPT_REFRESH,
 	OPT_TCG,
 	OPT_NICE,
 	OPT_IO,
@@ -42,6 +43,7 @@ static const struct option_def defs[] = {
 	 NULL},
 	{OPT_JOBSERVER, "jobserver", NULL, "as many processors as make -j has to give", NULL},
 	{OPT_MACHINE, "machine", "TYPE", "microvm, q35 or virt", "microvm q35 virt"},
+	{OPT_REFRESH, "refresh", NULL, "run the play anew, whatever is kept of it", NULL},
 	{OPT_TCG, "tcg", NULL, "emulate, even where there is KVM", NULL},
 	{OPT_NICE, "nice", "N", "priority of the worker, over the spec's (10)", NULL},
 	{OPT_IO, "io", "CLASS", "the worker's disk accesses, over the spec's: low, idle, normal",
@@ -70,6 +72,9 @@ const struct option_verb verb_build = {
 static int take_flag(struct build *b, int opt)
 {
 	switch (opt) {
+	case OPT_REFRESH:
+		b->opt.refresh = true;
+		return 0;
 	case OPT_TCG:
 		b->opt.force_tcg = true;
 		return 0;

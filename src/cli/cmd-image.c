@@ -84,7 +84,7 @@ static int build(struct image_build *b, const char *log_path)
 	return r == -EINVAL ? CMD_USAGE : CMD_INFRASTRUCTURE;
 }
 
-enum { OPT_SUITE = 256, OPT_ARCH, OPT_INCLUDE, OPT_SIZE, OPT_MIRROR, OPT_LOG };
+enum { OPT_SUITE = 256, OPT_ARCH, OPT_INCLUDE, OPT_NO_ANSIBLE, OPT_SIZE, OPT_MIRROR, OPT_LOG };
 
 static const struct option_def build_defs[] = {
 	{'o', "output", "FILE", "the image (worker.img)", "@file"},
@@ -92,6 +92,8 @@ static const struct option_def build_defs[] = {
 	{OPT_ARCH, "arch", "ARCH", "amd64 or arm64 (this machine's)", "amd64 arm64"},
 	{OPT_INCLUDE, "include", "PKG,...",
 	 "packages besides the base system (build-essential); '' for none", NULL},
+	{OPT_NO_ANSIBLE, "no-ansible", NULL,
+	 "without Ansible; a spec's play can then install nothing", NULL},
 	{OPT_SIZE, "size", "SIZE", "what the root file system may take at most (4G)", NULL},
 	{OPT_MIRROR, "mirror", "URL", "where the packages come from (Debian's own mirror network)",
 	 NULL},
@@ -115,6 +117,7 @@ static int cmd_image_build(int argc, char **argv)
 		.suite = "bookworm",
 		.arch = NATIVE_ARCH,
 		.include = "build-essential",
+		.ansible = true,
 		.size = 4 * GIB,
 		.progress = print_progress,
 	};
@@ -136,6 +139,9 @@ static int cmd_image_build(int argc, char **argv)
 			break;
 		case OPT_INCLUDE:
 			b.include = o.value;
+			break;
+		case OPT_NO_ANSIBLE:
+			b.ansible = false;
 			break;
 		case OPT_SIZE:
 			if (parse_size(o.value, &b.size) < 0)

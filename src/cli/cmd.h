@@ -30,9 +30,11 @@ int cmd_dispatch(const char *group, const struct cmd_verb *verbs, size_t n, int 
 
 /* What each verb says of itself. */
 extern const struct option_verb verb_build, verb_check, verb_doctor, verb_dump, verb_gc,
-	verb_image_build, verb_log, verb_report, verb_status;
+	verb_image_build, verb_log, verb_report, verb_status, verb_cache_clear, verb_cache_list,
+	verb_cache_verify;
 
 int cmd_build(int argc, char **argv);
+int cmd_cache(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_dump(int argc, char **argv);

@@ -10,6 +10,7 @@
 
 #include "archive/input.h"
 #include "base/io.h"
+#include "base/json.h"
 #include "net/ruleset.h"
 #include "paths.h"
 #include "scratch.h"
@@ -38,64 +39,98 @@ static int make_env_file(const struct spec *spec, struct buf *out)
 }
 
 /* What the driver sets up without asking: NAME=VALUE lines, only when there is a network. */
-static int make_network_file(const struct spec *spec, struct buf *out)
+static int make_network_file(const struct disks_request *q, struct buf *out)
 {
-	const struct net_rule *rules = spec->network.rules;
+	const struct net_rule *rules = q->rules;
 	char host_text[INET6_ADDRSTRLEN], worker_text[INET6_ADDRSTRLEN];
 	struct in6_addr host6, worker6;
 	struct in_addr host, worker;
 	int r;
 
-	ruleset_pick_subnet(rules, spec->network.n_rules, &host, &worker);
+	ruleset_pick_subnet(rules, q->n_rules, &host, &worker);
 	(void)inet_ntop(AF_INET, &host, host_text, sizeof(host_text));
 	(void)inet_ntop(AF_INET, &worker, worker_text, sizeof(worker_text));
 	r = buf_printf(out, "address=%s\nnetmask=255.255.255.0\ngateway=%s\nresolver=%s\n",
 		       worker_text, host_text, host_text);
-	if (r < 0 || !ruleset_pick_subnet6(rules, spec->network.n_rules, &host6, &worker6))
+	if (r < 0 || !ruleset_pick_subnet6(rules, q->n_rules, &host6, &worker6))
 		return r;
 	(void)inet_ntop(AF_INET6, &host6, host_text, sizeof(host_text));
 	(void)inet_ntop(AF_INET6, &worker6, worker_text, sizeof(worker_text));
 	return buf_printf(out, "address6=%s\ngateway6=%s\n", worker_text, host_text);
 }
 
-static int write_head(int fd, const struct spec *spec, struct err *e)
+static int read_firmware(const char *name, struct buf *out, struct err *e)
 {
 	_cleanup_free_ char *firmware = NULL, *path = NULL;
-	_cleanup_buf_ struct buf driver = {0}, env = {0}, network = {0};
-	bool online = spec->network.n_rules > 0;
 	int r = paths_firmware(&firmware, e);
 
 	if (r < 0)
 		return r;
-	path = paths_join(firmware, "worker/driver");
-	if (!path)
-		return err_oom(e);
-	r = io_read_file(AT_FDCWD, path, DRIVER_MAX, &driver, e);
-	if (r < 0)
-		return r;
-	if (make_env_file(spec, &env) < 0 || (online && make_network_file(spec, &network) < 0))
-		return err_oom(e);
-	const struct input_file files[] = {
-		{"driver", driver.data, driver.len, 0755},
-		{"recipe", spec->build, strlen(spec->build), 0644},
-		{"env", buf_str(&env), env.len, 0644},
-		{"network", buf_str(&network), network.len, 0644},
-	};
-	return input_write_head(fd, files, ARRAY_SIZE(files) - !online, e);
+	path = paths_join(firmware, name);
+	return path ? io_read_file(AT_FDCWD, path, DRIVER_MAX, out, e) : err_oom(e);
 }
 
-static int make_input(const char *dir, const struct spec *spec, struct disks *d, struct err *e)
+int disks_read_driver(struct buf *out, struct err *e)
+{
+	int r = read_firmware("worker/driver", out, e);
+
+	return r < 0 ? r : read_firmware("worker/failed_task.py", out, e);
+}
+
+/* The files of the first archive, in the order in which they are added. */
+struct head {
+	struct input_file files[8];
+	size_t n;
+};
+
+static void add(struct head *h, const char *name, const void *data, size_t len, mode_t mode)
+{
+	h->files[h->n++] = (struct input_file){name, data, len, mode};
+}
+
+static int write_head(int fd, const struct disks_request *q, struct err *e)
+{
+	_cleanup_buf_ struct buf driver = {0}, env = {0}, network = {0}, callback = {0};
+	_cleanup_free_ char *playbook = q->prepare ? json_print(q->spec->ansible) : NULL;
+	struct head h = {.n = 0};
+	int r = read_firmware("worker/driver", &driver, e);
+
+	if (r == 0 && q->prepare)
+		r = read_firmware("worker/failed_task.py", &callback, e);
+	if (r < 0)
+		return r;
+	if (make_env_file(q->spec, &env) < 0 || (q->prepare && !playbook) ||
+	    (q->n_rules > 0 && make_network_file(q, &network) < 0))
+		return err_oom(e);
+	add(&h, "driver", driver.data, driver.len, 0755);
+	if (q->n_rules > 0)
+		add(&h, "network", buf_str(&network), network.len, 0644);
+	if (q->layer)
+		add(&h, "layer", "", 0, 0644);
+	if (q->prepare) {
+		add(&h, "playbook", playbook, strlen(playbook), 0644);
+		add(&h, "failed_task.py", callback.data, callback.len, 0644);
+		if (q->repositories)
+			add(&h, "repositories", "", 0, 0644);
+	} else {
+		add(&h, "recipe", q->spec->build, strlen(q->spec->build), 0644);
+		add(&h, "env", buf_str(&env), env.len, 0644);
+	}
+	return input_write_head(fd, h.files, h.n, e);
+}
+
+static int make_input(const struct disks_request *q, struct disks *d, struct err *e)
 {
 	char self[64];
 	int r;
 
-	d->input_rw = io_tmpfile(dir, e);
+	d->input_rw = io_tmpfile(q->dir, e);
 	if (d->input_rw < 0)
 		return d->input_rw;
 	if (ftruncate(d->input_rw, INPUT_SIZE) < 0)
 		return err_errno(e, -errno, "%s: cannot make a sparse file of 1 TiB for the input",
-				 dir);
-	r = write_head(d->input_rw, spec, e);
+				 q->dir);
+	r = write_head(d->input_rw, q, e);
 	if (r < 0)
 		return r;
 	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", d->input_rw);
@@ -117,17 +152,19 @@ static int make_fixed(const char *dir, uint64_t size, const char *what, int *ret
 	return 0;
 }
 
-int disks_make(const char *dir, const struct spec *spec, struct disks *ret, struct err *e)
+int disks_make(const struct disks_request *q, struct disks *ret, struct err *e)
 {
+	const struct spec_limits *l = &q->spec->limits;
 	struct disks d = DISKS_INIT;
-	int r = make_input(dir, spec, &d, e);
+	int r = make_input(q, &d, e);
 
 	if (r == 0)
-		r = make_fixed(dir, spec->limits.output, "output", &d.output, e);
+		r = make_fixed(q->dir, q->prepare ? DISKS_NO_OUTPUT : l->output, "output",
+			       &d.output, e);
 	if (r == 0)
-		r = make_fixed(dir, spec->limits.disk, "scratch", &d.scratch, e);
+		r = make_fixed(q->dir, l->disk, "scratch", &d.scratch, e);
 	if (r == 0)
-		r = scratch_format(d.scratch, spec->limits.disk, e);
+		r = scratch_format(d.scratch, l->disk, e);
 	if (r == 0)
 		r = scratch_full_mark(d.scratch, &d.scratch_full_at, e);
 	if (r < 0) {

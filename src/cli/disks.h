@@ -3,6 +3,7 @@
 #ifndef CONTRACTOR_CLI_DISKS_H
 #define CONTRACTOR_CLI_DISKS_H
 
+#include "base/buf.h"
 #include "spec/spec.h"
 
 /* Descriptors, -1 when not open; the files vanish with their last descriptor. */
@@ -18,12 +19,29 @@ struct disks {
 		.input_rw = -1, .input = -1, .output = -1, .scratch = -1 \
 	}
 
+/* The output disk of a worker from which no files come back. */
+#define DISKS_NO_OUTPUT (1 * MIB)
+
+/* What the disks are for; pointers are borrowed. */
+struct disks_request {
+	const char *dir; /* where the files are made */
+	const struct spec *spec;
+	const struct net_rule *rules; /* of the worker's network; none: it has none */
+	size_t n_rules;
+	bool prepare;	   /* for the spec's play, else for its build */
+	bool repositories; /* the play may reach those of the image */
+	bool layer;	   /* the worker has a layer, made by a play */
+};
+
 /*
- * Makes the files in `dir`: the input with its first archive (driver, recipe, environment) and the
- * rest empty, the output as a hole of its fixed size, the scratch disk with an empty ext4 (by
+ * Makes the files: the input with its first archive (driver, recipe or playbook, environment) and
+ * the rest empty, the output as a hole of its fixed size, the scratch disk with an empty ext4 (by
  * mke2fs). 0 or a negative errno.
  */
-int disks_make(const char *dir, const struct spec *spec, struct disks *ret, struct err *e);
+int disks_make(const struct disks_request *q, struct disks *ret, struct err *e);
+
+/* The driver that goes into every worker. 0 or a negative errno. */
+int disks_read_driver(struct buf *out, struct err *e);
 void disks_done(struct disks *d);
 
 #endif

@@ -63,22 +63,31 @@ static size_t make_env(const char *out[8], char store[8][512])
 	return n;
 }
 
-/* The numbers are those of the descriptors below. */
-static void make_argv(const char *argv[20], bool dialer, bool cgroup, bool debug)
+/* What not every manager has, with the option that names it. */
+struct optional {
+	const char *option;
+	int fd;
+	char number[8];
+};
+
+#define OPTIONAL_MAX 3
+
+/* The numbers are those of the descriptors that launch_single hands on. */
+static void make_argv(const char *argv[24], struct optional optional[OPTIONAL_MAX], bool debug)
 {
 	static const char *const always[] = {
 		"contractor-manager", "--control", "3",		"--image", "4", "--input", "5",
 		"--output",	      "6",	   "--scratch", "7"};
 	size_t n = ARRAY_SIZE(always);
+	int next = CONTROL_FD + 5;
 
 	memcpy(argv, always, sizeof(always));
-	if (dialer) {
-		argv[n++] = "--dialer";
-		argv[n++] = "8";
-	}
-	if (cgroup) {
-		argv[n++] = "--cgroup";
-		argv[n++] = dialer ? "9" : "8";
+	for (size_t i = 0; i < OPTIONAL_MAX; i++) {
+		if (optional[i].fd < 0)
+			continue;
+		(void)snprintf(optional[i].number, sizeof(optional[i].number), "%d", next++);
+		argv[n++] = optional[i].option;
+		argv[n++] = optional[i].number;
 	}
 	if (debug)
 		argv[n++] = "--debug";
@@ -97,7 +106,7 @@ static int no_namespaces(int code, struct err *e)
 pid_t launch_single(const struct launch_files *files, int debug, int *ret_control, struct err *e)
 {
 	_cleanup_close_ int ours = -1, theirs = -1;
-	const char *argv[20];
+	const char *argv[24];
 	char store[8][512];
 	const char *env[8];
 	struct home home;
@@ -112,8 +121,12 @@ pid_t launch_single(const struct launch_files *files, int debug, int *ret_contro
 	ours = pair[0];
 	theirs = pair[1];
 	(void)make_env(env, store);
-	make_argv(argv, files->dialer >= 0, files->cgroup >= 0, debug);
-	struct child_fd fds[7] = {
+	struct optional optional[OPTIONAL_MAX] = {
+		{.option = "--layer", .fd = files->layer},
+		{.option = "--dialer", .fd = files->dialer},
+		{.option = "--cgroup", .fd = files->cgroup},
+	};
+	struct child_fd fds[5 + OPTIONAL_MAX] = {
 		{theirs, CONTROL_FD},
 		{files->image, FIRST_FILE},
 		{files->input, FIRST_FILE + 1},
@@ -121,13 +134,13 @@ pid_t launch_single(const struct launch_files *files, int debug, int *ret_contro
 		{files->scratch, FIRST_FILE + 3},
 	};
 	size_t n_fds = 5;
-	const int optional[] = {files->dialer, files->cgroup};
 
-	for (size_t i = 0; i < ARRAY_SIZE(optional); i++) {
-		if (optional[i] >= 0) {
-			fds[n_fds] = (struct child_fd){optional[i], CONTROL_FD + (int)n_fds};
-			n_fds++;
-		}
+	make_argv(argv, optional, debug);
+	for (size_t i = 0; i < OPTIONAL_MAX; i++) {
+		if (optional[i].fd < 0)
+			continue;
+		fds[n_fds] = (struct child_fd){optional[i].fd, CONTROL_FD + (int)n_fds};
+		n_fds++;
 	}
 	const struct child_spec spec = {
 		.path = home.program,

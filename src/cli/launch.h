@@ -10,6 +10,7 @@
 /* Descriptors for the manager; they stay the caller's. */
 struct launch_files {
 	int image, input, output, scratch;
+	int layer;  /* -1: nothing was prepared */
 	int dialer; /* -1: the build has no network */
 	int cgroup; /* cgroup.procs of the one for QEMU; -1: none */
 };

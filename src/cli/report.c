@@ -134,6 +134,26 @@ static void add_paths(const struct build *b, cJSON *report)
 		add_text(o, "console", b->record.console_path);
 }
 
+static void add_prepare(const struct build *b, cJSON *report)
+{
+	const struct build_layer *l = &b->layer;
+	cJSON *o;
+
+	if (b->play == PLAY_NOTHING)
+		return;
+	o = cJSON_AddObjectToObject(report, "prepare");
+	(void)cJSON_AddStringToObject(o, "layer",
+				      b->play == PLAY_DONE ? "not-needed"
+				      : l->what		   ? l->what
+							   : "none");
+	if (l->key[0])
+		(void)cJSON_AddStringToObject(o, "key", l->key);
+	if (l->made)
+		(void)json_add_u64(o, "made", l->made);
+	if (l->note[0])
+		add_text(o, "note", l->note);
+}
+
 static void add_versions(const struct build *b, cJSON *report)
 {
 	cJSON *o = cJSON_AddObjectToObject(report, "versions");
@@ -169,6 +189,8 @@ cJSON *report_make(const struct build *b)
 		(void)json_add_u64(j, "used", v->used);
 		(void)json_add_u64(j, "at-ms", v->at_ms);
 	}
+	if (v->play)
+		(void)cJSON_AddStringToObject(j, "failed-phase", "prepare");
 	(void)cJSON_AddStringToObject(j, "isolation", b->isolation);
 	add_text(j, "isolation-why", b->isolation_why);
 	(void)cJSON_AddStringToObject(j, "machine", b->machine);
@@ -176,6 +198,7 @@ cJSON *report_make(const struct build *b)
 	add_phases(b, j);
 	add_limits(b, j);
 	build_cgroup_report(b, j);
+	add_prepare(b, j);
 	add_denied(b, j);
 	add_outside_links(b, j);
 	add_paths(b, j);

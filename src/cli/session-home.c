@@ -5,48 +5,9 @@
 #include <sys/wait.h>
 
 #include "base/num.h"
+#include "job.h"
 #include "manager-home.h"
 #include "session-private.h"
-
-static void fill_order(const struct session *s, struct order *o)
-{
-	const struct build *b = s->b;
-	const struct spec_limits *l = &b->spec->limits;
-	const struct manifest *m = b->manifest;
-
-	*o = (struct order){
-		.machine = VM_MACHINE_VIRT,
-		.force_tcg = b->opt.force_tcg || (b->nested && !b->plan.worker_kvm),
-		.cpus = b->nested ? b->plan.worker_cpus : l->cpus,
-		.memory = l->memory,
-		.root = {m->root.offset, m->root.size},
-		.kernel = {m->kernel.offset, m->kernel.size},
-		.initrd = {m->initrd.offset, m->initrd.size},
-		.boot_ms = b->opt.boot_ms,
-		.time_ms = l->time_ms,
-		.cpu_time_ms = l->cpu_time_ms,
-		.disk = l->disk,
-		.disk_full_at = s->files->scratch_full_at,
-		.output = l->output,
-		.log = l->log,
-		.nice = b->spec->priority.nice,
-		.io = home_io(b->spec->priority.io),
-		.network =
-			{
-				.enabled = b->spec->network.n_rules > 0,
-				.rules = b->spec->network.rules,
-				.n_rules = b->spec->network.n_rules,
-				.rate = b->spec->network.rate,
-				.total = b->spec->network.total,
-			},
-	};
-	if (strcmp(b->machine, "microvm") == 0)
-		o->machine = VM_MACHINE_MICROVM;
-	else if (strcmp(b->machine, "q35") == 0)
-		o->machine = VM_MACHINE_Q35;
-	(void)snprintf(o->arch, sizeof(o->arch), "%s", m->arch);
-	(void)snprintf(o->cmdline, sizeof(o->cmdline), "%s", m->cmdline);
-}
 
 static void say_making(const char *text, void *user_data)
 {
@@ -80,11 +41,13 @@ static void on_port_ended(struct loop_source *src, const siginfo_t *info, void *
 static int start_port(struct session *s, int port, struct err *e)
 {
 	const struct spec_network *net = &s->b->spec->network;
+	const struct session_job *job = s->job;
 	int r;
 
-	if (net->n_rules == 0)
+	if (job->n_rules == 0)
 		return 0;
-	r = dial_port_start(net->rules, net->n_rules, net->rate, net->total, port, &s->port, e);
+	r = dial_port_start(job->rules, job->n_rules, net->rate, job_total(s->b), port, &s->port,
+			    e);
 	if (r < 0)
 		return r;
 	r = loop_add_child(s->loop, s->port.pid, on_port_ended, s, &s->port_end);
@@ -134,16 +97,22 @@ static int start_home(struct session *s, const struct launch_files *files, int *
 
 int session_start_manager(struct session *s, const struct proto_callbacks *cb, struct err *e)
 {
-	const struct spec_network *net = &s->b->spec->network;
+	const struct session_job *job = s->job;
 	_cleanup_close_ int dialer = -1;
 	struct launch_files files = {
-		s->b->image_fd,	   s->files->input, s->files->output, s->files->scratch, -1,
-		s->b->cgroup.procs};
+		.image = s->b->image_fd,
+		.input = job->input,
+		.output = job->output,
+		.scratch = job->scratch,
+		.layer = job->layer,
+		.dialer = -1,
+		.cgroup = s->b->cgroup.procs,
+	};
 	struct order order;
 	int control = -1, r;
 
-	if (net->n_rules > 0 && !s->b->nested) {
-		s->dialer = dial_process_start(net->rules, net->n_rules, &dialer, e);
+	if (job->n_rules > 0 && !s->b->nested) {
+		s->dialer = dial_process_start(job->rules, job->n_rules, &dialer, e);
 		if (s->dialer < 0)
 			return (int)s->dialer;
 		files.dialer = dialer;
@@ -154,7 +123,7 @@ int session_start_manager(struct session *s, const struct proto_callbacks *cb, s
 	r = proto_conn_new(s->loop, control, cb, &s->conn);
 	if (r < 0)
 		return err_errno(e, r, "cannot watch the manager");
-	fill_order(s, &order);
+	job_order(s->b, job, &order);
 	r = proto_send_json(s->conn, order_to_json(&order));
 	return r < 0 ? err_errno(e, r, "cannot send the order") : 0;
 }

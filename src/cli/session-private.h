@@ -11,7 +11,7 @@
 
 struct session {
 	struct build *b;
-	const struct session_files *files;
+	const struct session_job *job;
 	struct loop *loop;
 	struct proto_conn *conn;
 	struct packer *pack;
@@ -20,8 +20,9 @@ struct session {
 	pid_t dialer;	       /* of the single home */
 	struct dial_port port; /* of the manager VM's */
 	struct loop_source *port_end;
-	bool ended, closed; /* the session has its verdict; the manager's stream has ended */
-	struct err gone;    /* how the home ended, empty while it is there */
+	size_t denied_before; /* by an earlier session of the build */
+	bool ended, closed;   /* the session has its verdict; the manager's stream has ended */
+	struct err gone;      /* how the home ended, empty while it is there */
 	int console_fd;
 	size_t console_bytes;
 };

@@ -14,6 +14,7 @@
 #include "base/num.h"
 #include "base/text.h"
 #include "events.h"
+#include "job.h"
 #include "progress.h"
 #include "session-private.h"
 
@@ -66,12 +67,17 @@ static void on_packed(int code, const struct input_result *res, uint64_t end_at,
 	}
 	if (go && json_add_u64(go, "input", end_at) < 0)
 		go = json_free(go);
+	if (proto_send_json(s->conn, go) < 0) {
+		session_end_broken(s, "cannot tell the manager to go");
+		return;
+	}
+	if (s->job->prepare)
+		return;
 	b->in_entries = res->entries;
 	b->in_bytes = res->bytes;
 	b->sources.cap = res->sources.cap;
-	if (proto_send_json(s->conn, go) < 0 ||
-	    buf_put(&b->sources, res->sources.data, res->sources.len) < 0)
-		session_end_broken(s, "cannot tell the manager to go");
+	if (buf_put(&b->sources, res->sources.data, res->sources.len) < 0)
+		session_end_broken(s, "out of memory");
 }
 
 static uint64_t allocated(int fd)
@@ -92,9 +98,9 @@ static void check_disks(struct session *s, struct limits_sample *sample)
 
 	if (!b->nested)
 		return;
-	sample->disk = allocated(s->files->scratch);
-	sample->output = allocated(s->files->output);
-	if (sample->disk < s->files->scratch_full_at)
+	sample->disk = allocated(s->job->scratch);
+	sample->output = allocated(s->job->output);
+	if (sample->disk < s->job->scratch_full_at)
 		return;
 	v = verdict_limit("disk", b->spec->limits.disk, MAX(sample->disk, b->spec->limits.disk),
 			  build_now(b));
@@ -113,6 +119,9 @@ static void on_denied(struct session *s, const cJSON *msg)
 	struct build *b = s->b;
 	struct build_denied *d;
 
+	/* an earlier session's stay; where the list is full, the last entry is every other's */
+	if (id < BUILD_DENIED_MAX)
+		id = MIN(id + s->denied_before, BUILD_DENIED_MAX - 1);
 	if (id >= BUILD_DENIED_MAX || id > b->n_denied) {
 		session_end_broken(s, "the manager's list of denied attempts makes no sense");
 		return;
@@ -146,7 +155,7 @@ static void check_untold(struct session *s)
 	_cleanup_(json_free_p) cJSON *msg = NULL;
 	uint64_t n = s->port.counts ? s->port.counts->denied : 0;
 
-	if (n == 0 || s->b->n_denied > 0)
+	if (n == 0 || s->b->n_denied > s->denied_before)
 		return;
 	msg = message("denied");
 	if (msg && json_add_u64(msg, "id", 0) == 0 && json_add_u64(msg, "count", n) == 0 &&
@@ -157,13 +166,15 @@ static void check_untold(struct session *s)
 
 static void on_end_message(struct session *s, const cJSON *msg)
 {
-	struct verdict v = verdict_of_end(msg);
+	struct verdict v = s->job->prepare ? verdict_of_play(msg) : verdict_of_end(msg);
 	struct limits_sample peak = {0};
 
 	check_untold(s);
 	limits_sample_from_json(json_get(msg, "peak"), &peak);
+	job_add_spent(s->b, &peak);
 	check_disks(s, &peak);
 	limits_peak(&s->b->peak, &peak);
+	job_count_spent(s->b, &v);
 	session_end(s, &v);
 }
 
@@ -192,6 +203,7 @@ static void on_control(struct session *s, const cJSON *msg)
 		build_phase(b, phase);
 	} else if (strcmp(type, "sample") == 0) {
 		limits_sample_from_json(msg, &sample);
+		job_add_spent(b, &sample);
 		check_disks(s, &sample);
 		limits_peak(&b->peak, &sample);
 		build_add_sample(b, &sample);
@@ -320,7 +332,7 @@ static void on_status(struct loop_source *src, void *user_data)
 {
 	struct session *s = user_data;
 
-	progress_tick(s->b, s->files->input_rw, s->files->output);
+	progress_tick(s->b, s->job->input_rw, s->job->output);
 }
 
 static void on_signal(struct loop_source *src, const struct signalfd_siginfo *info, void *user_data)
@@ -333,27 +345,11 @@ static void on_signal(struct loop_source *src, const struct signalfd_siginfo *in
 
 static int start_packing(struct session *s, struct err *e)
 {
-	struct build *b = s->b;
 	struct input_skip skip[2];
-	struct input_tree tree = {
-		.workspace_fd = b->workspace.fd,
-		.source_fd = b->source_fd,
-		.workspace_name = b->spec->workspace,
-		.source_name = b->spec->source,
-		.skip = skip,
-		.old_sources = buf_str(&b->workspace.sources),
-		.old_sources_len = b->workspace.sources.len,
-		.outside_links = buf_str(&b->workspace.outside_links),
-		.outside_links_len = b->workspace.outside_links.len,
-	};
-	struct stat st;
+	struct input_tree tree = {.skip = skip};
 
-	/* with `source: .` both lie in the source, and neither is source */
-	if (b->workspace.fd >= 0 && fstat(b->workspace.fd, &st) == 0)
-		skip[tree.n_skip++] = (struct input_skip){st.st_dev, st.st_ino};
-	if (fstat(b->image_fd, &st) == 0)
-		skip[tree.n_skip++] = (struct input_skip){st.st_dev, st.st_ino};
-	return packer_start(s->loop, s->files->input_rw, &tree, on_packed, s, &s->pack, e);
+	job_tree(s->b, s->job, &tree, skip);
+	return packer_start(s->loop, s->job->input_rw, &tree, on_packed, s, &s->pack, e);
 }
 
 static int watch(struct session *s, struct err *e)
@@ -403,10 +399,14 @@ static void keep_home_console(struct session *s)
 	on_console(s, &f);
 }
 
-void session_run(struct build *b, const struct session_files *files)
+void session_run(struct build *b, const struct session_job *job)
 {
-	struct session s = {
-		.b = b, .files = files, .dialer = -1, .port = DIAL_PORT_INIT, .console_fd = -1};
+	struct session s = {.b = b,
+			    .job = job,
+			    .denied_before = b->n_denied,
+			    .dialer = -1,
+			    .port = DIAL_PORT_INIT,
+			    .console_fd = -1};
 	struct err e = ERR_INIT;
 	const struct proto_callbacks cb = {.frame = on_frame, .closed = on_closed, .user_data = &s};
 	int r = loop_new(&s.loop);

@@ -5,17 +5,24 @@
 
 #include "build.h"
 
-struct session_files {
+/* What one manager does: the play of a spec, or its build. Descriptors and rules are borrowed. */
+struct session_job {
+	bool prepare; /* the play, whose changes are on the scratch disk afterwards */
 	int input_rw; /* for the packer */
 	int input, output, scratch;
+	int layer; /* what the play has prepared, -1: nothing */
 	uint64_t scratch_full_at;
+	const struct net_rule *rules; /* none: the worker has no network device */
+	size_t n_rules;
+	int files; /* of the play: a folder */
 };
 
 /*
  * Starts a manager, packs the input while the worker boots, shows and logs what comes, and returns
- * with b->verdict set as far as the worker decides it. Bounded by the time limit, the boot deadline
- * and the manager's own deadlines together.
+ * with b->verdict set as far as the worker decides it. What an earlier session of the build has
+ * used (b->spent) counts for its limits. Bounded by the time limit, the boot deadline and the
+ * manager's own deadlines together.
  */
-void session_run(struct build *b, const struct session_files *files);
+void session_run(struct build *b, const struct session_job *job);
 
 #endif

@@ -96,3 +96,27 @@ struct verdict verdict_of_end(const cJSON *end)
 	}
 	return v;
 }
+
+struct verdict verdict_of_play(const cJSON *end)
+{
+	struct verdict v = verdict_of_end(end);
+	const char *word = json_str(end, "failed"), *task = json_str(end, "failed-task");
+	char text[512] = "";
+	int code = v.exit_code;
+
+	v.exit_code = -1; /* the build commands have not been run */
+	if (v.kind != VERDICT_FAILED)
+		return v;
+	if (task)
+		(void)text_escape_line(task, strlen(task), text, sizeof(text));
+	if (word && task && strcmp(word, "fetch") == 0)
+		v = verdict_make(VERDICT_INFRASTRUCTURE,
+				 "prepare: something could not be fetched: %s", text);
+	else if (task)
+		v = verdict_make(VERDICT_FAILED, "prepare: a task failed: %s", text);
+	else
+		v = verdict_make(VERDICT_FAILED,
+				 "prepare: ansible-playbook ended with exit status %d", code);
+	v.play = true;
+	return v;
+}

@@ -3,6 +3,8 @@
 #ifndef CONTRACTOR_CLI_VERDICT_H
 #define CONTRACTOR_CLI_VERDICT_H
 
+#include <stdbool.h>
+
 #include "base/json.h"
 
 /* The values are the exit status of `contractor build`. */
@@ -22,6 +24,7 @@ struct verdict {
 	char reason[ERR_TEXT_MAX];
 	char limit[32];		       /* which, when kind is VERDICT_LIMIT */
 	uint64_t granted, used, at_ms; /* of that limit; since the worker's start */
+	bool play;		       /* it was the play that failed, not the build */
 };
 
 /* "built", "failed", "limit", "denied", "infrastructure", "interrupted", "usage". */
@@ -32,6 +35,12 @@ const char *verdict_name(enum verdict_kind k);
  * incomplete messages give VERDICT_INFRASTRUCTURE.
  */
 struct verdict verdict_of_end(const cJSON *end);
+
+/*
+ * The same of a manager that ran a play: an exit status that is not 0 gives VERDICT_FAILED with the
+ * task that failed, or VERDICT_INFRASTRUCTURE where it says that something could not be fetched.
+ */
+struct verdict verdict_of_play(const cJSON *end);
 
 /* The verdict that a limit was met; `used` in the limit's own unit. */
 struct verdict verdict_limit(const char *name, uint64_t granted, uint64_t used, uint64_t at_ms);

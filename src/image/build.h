@@ -3,6 +3,7 @@
 #ifndef CONTRACTOR_IMAGE_BUILD_H
 #define CONTRACTOR_IMAGE_BUILD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -12,6 +13,7 @@ struct image_build {
 	const char *suite;	  /* bookworm */
 	const char *arch;	  /* Debian's name: amd64 */
 	const char *include;	  /* comma-separated packages, "" for none */
+	bool ansible;		  /* and those that a spec's play needs */
 	const char *mirror;	  /* NULL: mmdebstrap's own default */
 	const char *firmware_dir; /* where worker/init, stub, modules and fstab.* are */
 	uint64_t size;		  /* at most, of the root file system in bytes */

@@ -15,6 +15,9 @@
  */
 #define CMDLINE "quiet panic=-1 cryptomgr.notests mitigations=off"
 
+/* python3-apt: its module apt; sudo: become. */
+#define ANSIBLE ",ansible-core,python3-apt,sudo"
+
 static const struct debian_arch arches[] = {
 	{"amd64", "x86_64", "console=ttyS0 reboot=t " CMDLINE, "linux-image-cloud-amd64"},
 	{"arm64", "aarch64", "console=ttyAMA0 " CMDLINE, "linux-image-cloud-arm64"},
@@ -157,8 +160,8 @@ int debian_install(const struct image_build *b, const struct debian_arch *debian
 	int r;
 
 	(void)snprintf(arch, sizeof(arch), "--architectures=%s", b->arch);
-	(void)snprintf(include, sizeof(include), "--include=busybox-static,tar%s%s",
-		       *b->include ? "," : "", b->include);
+	(void)snprintf(include, sizeof(include), "--include=busybox-static,tar%s%s%s",
+		       b->ansible ? ANSIBLE : "", *b->include ? "," : "", b->include);
 	(void)snprintf(kernel, sizeof(kernel), "KERNEL=%s", debian->kernel);
 	(void)snprintf(hook, sizeof(hook), "--customize-hook=%s", kernel_hook);
 	(void)snprintf(tmpdir, sizeof(tmpdir), "TMPDIR=%s", sandbox_path(sandbox));

@@ -4,8 +4,10 @@
  * The order in which they may come:
  *
  *	ready 1 | phase copy-in | phase build | exit N | phase copy-out | done
+ *	ready 1 | phase prepare | exit N | done
  *
- * with `error WORD TEXT` at any time after `ready`. All is ASCII, at most 1024 bytes a line.
+ * with `error WORD TEXT` at any time after `ready`; in prepare the words `task` and `fetch` say
+ * what the play failed at, and it goes on. All is ASCII, at most 1024 bytes a line.
  */
 #include "ctl.h"
 
@@ -16,8 +18,9 @@
 #include "base/text.h"
 
 static const char *const phase_names[_CTL_PHASE_MAX] = {
-	[CTL_BOOT] = "boot",   [CTL_READY] = "ready",	    [CTL_COPY_IN] = "copy-in",
-	[CTL_BUILD] = "build", [CTL_COPY_OUT] = "copy-out", [CTL_DONE] = "done",
+	[CTL_BOOT] = "boot",	   [CTL_READY] = "ready", [CTL_PREPARE] = "prepare",
+	[CTL_COPY_IN] = "copy-in", [CTL_BUILD] = "build", [CTL_COPY_OUT] = "copy-out",
+	[CTL_DONE] = "done",
 };
 
 const char *ctl_phase_name(enum ctl_phase p)
@@ -25,13 +28,23 @@ const char *ctl_phase_name(enum ctl_phase p)
 	return phase_names[p];
 }
 
+static enum ctl_phase next_phase(const struct ctl_state *s)
+{
+	if (s->phase == CTL_READY)
+		return s->prepare ? CTL_PREPARE : CTL_COPY_IN;
+	if (s->phase == CTL_PREPARE)
+		return CTL_DONE;
+	return (enum ctl_phase)(s->phase + 1);
+}
+
 static int advance(struct ctl_state *s, enum ctl_phase to, enum ctl_what *ret, struct err *e)
 {
-	if ((int)to != (int)s->phase + 1)
+	if (to != next_phase(s))
 		return err_set(e, -EBADMSG, "the worker says %s while it is in %s", phase_names[to],
 			       phase_names[s->phase]);
-	if (to == CTL_COPY_OUT && !s->has_exit)
-		return err_set(e, -EBADMSG, "the worker goes on to copy-out without an exit code");
+	if ((to == CTL_COPY_OUT || s->phase == CTL_PREPARE) && !s->has_exit)
+		return err_set(e, -EBADMSG, "the worker goes on to %s without an exit code",
+			       phase_names[to]);
 	s->phase = to;
 	*ret = CTL_SAYS_PHASE;
 	return 0;
@@ -52,6 +65,9 @@ static int say_error(struct ctl_state *s, const char *rest, enum ctl_what *ret, 
 	rest += n + (rest[n] == ' ');
 	(void)text_escape_line(rest, strlen(rest), s->error_text, sizeof(s->error_text));
 	*ret = CTL_SAYS_ERROR;
+	if (s->phase == CTL_PREPARE &&
+	    (strcmp(s->error_word, "task") == 0 || strcmp(s->error_word, "fetch") == 0))
+		*ret = CTL_SAYS_TASK;
 	return 0;
 }
 
@@ -59,7 +75,7 @@ static int say_exit(struct ctl_state *s, const char *rest, enum ctl_what *ret, s
 {
 	uint64_t v;
 
-	if (s->phase != CTL_BUILD || s->has_exit)
+	if ((s->phase != CTL_BUILD && s->phase != CTL_PREPARE) || s->has_exit)
 		return err_set(e, -EBADMSG, "the worker gives an exit code while it is in %s",
 			       phase_names[s->phase]);
 	if (parse_u64(rest, &v) < 0 || v > 255)
@@ -84,7 +100,7 @@ int ctl_line(struct ctl_state *s, const char *line, size_t len, enum ctl_what *r
 				       "the worker speaks another version of the guest contract");
 		return advance(s, CTL_READY, ret, e);
 	}
-	for (enum ctl_phase p = CTL_COPY_IN; p <= CTL_COPY_OUT; p++) {
+	for (enum ctl_phase p = CTL_PREPARE; p <= CTL_COPY_OUT; p++) {
 		if (strncmp(text, "phase ", 6) == 0 && strcmp(text + 6, phase_names[p]) == 0)
 			return advance(s, p, ret, e);
 	}

@@ -13,8 +13,9 @@
 
 /* What the worker is doing; only ever goes forward. */
 enum ctl_phase {
-	CTL_BOOT,  /* nothing heard yet */
-	CTL_READY, /* waits for go */
+	CTL_BOOT,    /* nothing heard yet */
+	CTL_READY,   /* waits for go */
+	CTL_PREPARE, /* runs the play; only where `prepare` is set, and then copies nothing */
 	CTL_COPY_IN,
 	CTL_BUILD,
 	CTL_COPY_OUT,
@@ -26,11 +27,13 @@ enum ctl_what {
 	CTL_SAYS_PHASE, /* `phase` of the state has advanced */
 	CTL_SAYS_EXIT,	/* `exit_code` of the state is set */
 	CTL_SAYS_ERROR, /* the guest cannot go on: word and text */
+	CTL_SAYS_TASK,	/* the play has failed: word (task, fetch) and text */
 	_CTL_SAYS_MAX,
 };
 
-/* Zero it to start. */
+/* Zero it to start, but for `prepare`. */
 struct ctl_state {
+	bool prepare; /* the worker was started to run a play */
 	enum ctl_phase phase;
 	bool has_exit;
 	int exit_code; /* 0..255, as sh gives it */
@@ -44,7 +47,8 @@ struct ctl_state {
  */
 int ctl_line(struct ctl_state *s, const char *line, size_t len, enum ctl_what *ret, struct err *e);
 
-/* The phase's name for protocol and report: boot, ready, copy-in, build, copy-out, done. */
+/* The phase's name for protocol and report: boot, ready, prepare, copy-in, build, copy-out, done.
+ */
 const char *ctl_phase_name(enum ctl_phase p);
 
 #endif

@@ -5,8 +5,8 @@
  * home (namespaces on the host, or a manager VM) hands it one control socket and the files by
  *number:
  *
- *	contractor-manager --control 3 --image 4 --input 5 --output 6 --scratch 7 [--dialer 8]
- *	                   [--cgroup 9] [--memory 10 --state 11]
+ *	contractor-manager --control 3 --image 4 --input 5 --output 6 --scratch 7 [--layer 8]
+ *	                   [--dialer 9] [--cgroup 10] [--memory 11 --state 12]
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +33,7 @@ static int usage(void)
 	static const char text[] =
 		"contractor-manager is started by contractor, not by hand.\n"
 		"Usage: contractor-manager --control FD --image FD --input FD --output FD "
-		"--scratch FD [--dialer FD] [--cgroup FD] [--memory FD --state FD]\n";
+		"--scratch FD [--layer FD] [--dialer FD] [--cgroup FD] [--memory FD --state FD]\n";
 
 	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
 	return 2;
@@ -53,6 +53,8 @@ static int *place_of(struct run_files *f, int *control, int opt)
 		return &f->output;
 	case 's':
 		return &f->scratch;
+	case 'l':
+		return &f->layer;
 	case 'n':
 		return &f->dialer;
 	case 'g':
@@ -69,19 +71,14 @@ static int *place_of(struct run_files *f, int *control, int opt)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"control", required_argument, NULL, 'c'},
-		{"image", required_argument, NULL, 'm'},
-		{"input", required_argument, NULL, 'i'},
-		{"output", required_argument, NULL, 'o'},
-		{"scratch", required_argument, NULL, 's'},
-		{"dialer", required_argument, NULL, 'n'},
-		{"cgroup", required_argument, NULL, 'g'},
-		{"memory", required_argument, NULL, 'M'},
-		{"state", required_argument, NULL, 'S'},
-		{"debug", no_argument, NULL, 'd'},
-		{0},
+		{"control", required_argument, NULL, 'c'}, {"image", required_argument, NULL, 'm'},
+		{"input", required_argument, NULL, 'i'},   {"output", required_argument, NULL, 'o'},
+		{"scratch", required_argument, NULL, 's'}, {"layer", required_argument, NULL, 'l'},
+		{"dialer", required_argument, NULL, 'n'},  {"cgroup", required_argument, NULL, 'g'},
+		{"memory", required_argument, NULL, 'M'},  {"state", required_argument, NULL, 'S'},
+		{"debug", no_argument, NULL, 'd'},	   {0},
 	};
-	struct run_files files = {-1, -1, -1, -1, -1, -1, -1, -1};
+	struct run_files files = {-1, -1, -1, -1, -1, -1, -1, -1, -1};
 	struct err e = ERR_INIT;
 	int control = -1, opt, r = 0;
 

@@ -76,6 +76,7 @@ cJSON *order_to_json(const struct order *o)
 	    !cJSON_AddStringToObject(j, "cmdline", o->cmdline) ||
 	    !cJSON_AddStringToObject(j, "template", template_names[o->template]) ||
 	    !cJSON_AddBoolToObject(j, "force-tcg", o->force_tcg) ||
+	    !cJSON_AddBoolToObject(j, "prepare", o->prepare) ||
 	    !cJSON_AddNumberToObject(j, "cpus", o->cpus) ||
 	    !cJSON_AddNumberToObject(j, "nice", o->nice))
 		return NULL;
@@ -162,6 +163,7 @@ int order_from_json(const cJSON *msg, struct order *ret, struct err *e)
 		return err_set(e, -EBADMSG, "order: nice is not -20 to 19");
 	o.nice = (int)nice->valuedouble;
 	o.force_tcg = json_bool_or(msg, "force-tcg", false);
+	o.prepare = json_bool_or(msg, "prepare", false);
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
 		if (json_u64(msg, numbers[i].name, &v) < 0 || v < numbers[i].min ||
 		    v > numbers[i].max)

@@ -35,6 +35,7 @@ struct order {
 	char arch[16];
 	enum vm_machine machine;
 	bool force_tcg; /* do not look for KVM */
+	bool prepare;	/* run a play, whose changes stay on the scratch disk, and no build */
 	uint32_t cpus;
 	uint64_t memory;
 	char cmdline[2048];

@@ -139,6 +139,7 @@ static void guest_says(struct run *r, enum ctl_what what)
 			run_finish(r, "broken", "the worker cannot go on in phase %s: %s",
 				   ctl_phase_name(r->ctl.phase), r->ctl.error_text);
 		return;
+	case CTL_SAYS_TASK: /* of interest in the end message, if the play does fail */
 	case _CTL_SAYS_MAX:
 		return;
 	}

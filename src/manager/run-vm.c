@@ -149,6 +149,8 @@ static void describe(const struct run *r, int ctl_qemu, int log_qemu, enum vm_ac
 	d->disks[d->n_disks++] = (struct vm_disk){"input", r->files.input, true, 0, 0};
 	d->disks[d->n_disks++] = (struct vm_disk){"output", r->files.output, false, 0, o->output};
 	d->disks[d->n_disks++] = (struct vm_disk){"scratch", r->files.scratch, false, 0, o->disk};
+	if (r->files.layer >= 0)
+		d->disks[d->n_disks++] = (struct vm_disk){"layer", r->files.layer, true, 0, 0};
 	d->ports[d->n_ports++] = (struct vm_port){"contractor.ctl", ctl_qemu};
 	d->ports[d->n_ports++] = (struct vm_port){"contractor.log", log_qemu};
 }

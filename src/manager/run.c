@@ -6,7 +6,8 @@
  *	manager: hello               version and program
  *	CLI:     build {...}         the order (order.h); QEMU starts
  *	manager: accelerator {name, why}
- *	manager: phase {name, at-ms} boot, ready, copy-in, build, copy-out, done
+ *	manager: phase {name, at-ms} boot, ready, copy-in, build, copy-out, done; or, where the
+ *				     order says so, boot, ready, prepare, done
  *	CLI:     go {input}          the input disk is complete, and ends at this byte
  *	manager: LOG frames          build output
  *	manager: denied {id, ...}    a refused attempt, when it is new and again at the end
@@ -99,6 +100,10 @@ static void send_end(struct run *r)
 		(void)cJSON_AddStringToObject(j, "phase", ctl_phase_name(r->ctl.phase));
 		if (r->ctl.has_exit)
 			(void)json_add_u64(j, "exit", (uint64_t)r->ctl.exit_code);
+		if (r->ctl.prepare && r->ctl.error_word[0]) {
+			(void)cJSON_AddStringToObject(j, "failed", r->ctl.error_word);
+			(void)cJSON_AddStringToObject(j, "failed-task", r->ctl.error_text);
+		}
 		if (r->hit.name) {
 			(void)cJSON_AddStringToObject(j, "limit", r->hit.name);
 			(void)json_add_u64(j, "granted", r->hit.granted);
@@ -192,6 +197,7 @@ static void take_order(struct run *r, const cJSON *msg)
 	if (n == 0) {
 		r->started_ms = io_now_ms(); /* a manager may have waited for its order */
 		r->stage = STAGE_BOOT;
+		r->ctl.prepare = r->order.prepare;
 		run_say_phase(r, r->order.template == ORDER_TEMPLATE_USE ? "restore" : "boot");
 		n = run_start_net(r, &e);
 		if (n == 0)

@@ -11,6 +11,7 @@ struct run_files {
 	int input;   /* read-only */
 	int output;  /* read-write, fixed size */
 	int scratch; /* read-write, fixed size */
+	int layer;   /* read-only: what a play has prepared */
 	int memory;  /* of a template, order.template: for reading and writing, or for reading */
 	int state;   /* the same file, at the offset of the devices' state */
 	int dialer;  /* SOCK_SEQPACKET to the dialer, when the order has a network */

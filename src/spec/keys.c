@@ -73,6 +73,31 @@ static int read_ansible(struct reader *r, const struct node *v)
 	return r->spec->ansible ? 0 : err_oom(r->e);
 }
 
+static int read_ansible_files(struct reader *r, const struct node *v)
+{
+	return field_text(r, v, &r->spec->ansible_files);
+}
+
+static int read_max_age(struct reader *r, const struct node *v)
+{
+	uint64_t *age = &r->spec->prepare_max_age_ms;
+	const char *word;
+	int rc = field_word(r, v, "a duration, such as 7d", &word);
+
+	if (rc < 0)
+		return rc;
+	if (parse_duration(v->type == NODE_INT ? v->number : word, age) < 0 || *age < 1000)
+		return field_fail(r, v, "max-age must be a duration of 1s or more, such as 7d");
+	return 0;
+}
+
+static int read_prepare(struct reader *r, const struct node *v)
+{
+	static const struct field fields[] = {{"max-age", read_max_age, false}};
+
+	return field_read_all(r, v, "prepare", fields, ARRAY_SIZE(fields));
+}
+
 static int read_isolation(struct reader *r, const struct node *v)
 {
 	int i = field_choice(r, v, isolation_names, ARRAY_SIZE(isolation_names));
@@ -230,6 +255,7 @@ static int check_workspace(struct reader *r)
 		{"the spec", "."},
 		{"the source", s->source},
 		{"the worker image", s->worker_image},
+		{"the files of the play", s->ansible_files ? s->ansible_files : s->source},
 	};
 	_cleanup_free_ char *workspace = spec_resolve(s->dir, s->workspace);
 
@@ -254,6 +280,8 @@ int spec_read_root(struct reader *r, const struct node *root)
 	static const struct field fields[] = {
 		{"worker-image", read_worker_image, true},
 		{"ansible", read_ansible, false},
+		{"ansible-files", read_ansible_files, false},
+		{"prepare", read_prepare, false},
 		{"source", read_source, true},
 		{"workspace", read_workspace, true},
 		{"build", read_build, true},

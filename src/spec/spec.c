@@ -125,6 +125,7 @@ struct spec *spec_free(struct spec *s)
 	free(s->workspace);
 	free(s->build);
 	free(s->arch);
+	free(s->ansible_files);
 	cJSON_Delete(s->ansible);
 	cJSON_Delete(s->tree);
 	free(s);

@@ -93,7 +93,9 @@ struct spec {
 	char *source;
 	char *workspace;
 	char *build;
-	char *arch; /* NULL: the image's */
+	uint64_t prepare_max_age_ms; /* of what a play has prepared; 0: any age */
+	char *arch;		     /* NULL: the image's */
+	char *ansible_files;	     /* folder with roles and files of the play; NULL: none */
 	enum spec_isolation isolation;
 	struct spec_limits limits;
 	struct spec_priority priority;

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "cli/bar.h"
-#include "cli/packages.h"
+#include "cli/play.h"
 #include "cli/space.h"
 #include "cli/verdict.h"
 
@@ -116,6 +116,39 @@ START_TEST(verdicts)
 }
 END_TEST
 
+static struct verdict of_play(const char *text)
+{
+	cJSON *j = NULL;
+	struct verdict v;
+
+	ck_assert_int_eq(json_parse(text, strlen(text), &j, NULL), 0);
+	v = verdict_of_play(j);
+	json_free(j);
+	return v;
+}
+
+START_TEST(play_verdicts)
+{
+	struct verdict v = of_play("{\"outcome\": \"done\", \"exit\": 0}");
+
+	ck_assert_int_eq(v.kind, VERDICT_BUILT);
+	ck_assert_int_eq(v.exit_code, -1);
+	v = of_play("{\"outcome\": \"done\", \"exit\": 2, \"failed\": \"task\", "
+		    "\"failed-task\": \"one\\u001b: no\"}");
+	ck_assert_int_eq(v.kind, VERDICT_FAILED);
+	ck_assert(v.play && v.exit_code == -1);
+	ck_assert_str_eq(v.reason, "prepare: a task failed: one\\x1b: no");
+	v = of_play("{\"outcome\": \"done\", \"exit\": 2, \"failed\": \"fetch\", "
+		    "\"failed-task\": \"apt: x\"}");
+	ck_assert_int_eq(v.kind, VERDICT_INFRASTRUCTURE);
+	v = of_play("{\"outcome\": \"done\", \"exit\": 4}");
+	ck_assert_int_eq(v.kind, VERDICT_FAILED);
+	ck_assert_str_eq(v.reason, "prepare: ansible-playbook ended with exit status 4");
+	v = of_play("{\"outcome\": \"broken\", \"reason\": \"x\"}");
+	ck_assert(v.kind == VERDICT_INFRASTRUCTURE && !v.play);
+}
+END_TEST
+
 START_TEST(lies)
 {
 	static const char *const texts[] = {
@@ -138,39 +171,59 @@ START_TEST(lies)
 }
 END_TEST
 
-static int packages(const char *play, struct err *e)
+static enum play_need need(const char *play)
 {
 	char *have[] = {(char *)"bash", (char *)"build-essential"};
 	const struct manifest m = {.packages = have, .n_packages = 2};
+	enum play_need n;
 	cJSON *j = NULL;
-	int r;
 
 	ck_assert_int_eq(json_parse(play, strlen(play), &j, NULL), 0);
-	r = packages_check(j, &m, e);
+	n = play_need(j, &m);
 	json_free(j);
-	return r;
+	return n;
 }
 
 START_TEST(plays)
 {
+	static const char *const done[] = {
+		"[{}]",
+		"[{\"hosts\": \"worker\", \"remote_user\": \"worker\", \"become\": true, "
+		"\"tasks\": "
+		"[{\"apt\": {\"name\": \"build-essential\"}}], \"vars\": {\"a\": \"b\"}}]",
+		"[{\"tasks\": [{\"name\": \"x\", \"apt\": {\"pkg\": [\"bash\", \"build-essential\"]"
+		", \"state\": \"present\"}}]}]",
+	};
+	static const char *const run[] = {
+		"[{\"tasks\": [{\"apt\": {\"name\": \"bash, vim\"}}]}]",
+		"[{\"tasks\": [{\"apt\": {\"name\": \"bash=5\"}}]}]",
+		"[{\"tasks\": [{\"apt\": {\"name\": \"{{ x }}\"}}]}]",
+		"[{\"tasks\": [{\"apt\": {\"name\": \"bash\", \"state\": \"absent\"}}]}]",
+		"[{\"tasks\": [{\"apt\": {\"name\": \"bash\", \"update_cache\": true}}]}]",
+		"[{\"tasks\": [{\"apt\": {\"name\": 5}}]}]",
+		"[{\"tasks\": [{\"apt\": {\"name\": [5]}}]}]",
+		"[{\"tasks\": [{\"apt\": \"name=bash\"}]}]",
+		"[{\"tasks\": [{\"shell\": \"true\"}]}]",
+		"[{\"tasks\": [{\"apt\": {\"name\": \"bash\"}, \"notify\": \"x\"}]}]",
+		"[{\"roles\": [\"x\"]}]",
+		"[{\"tasks\": [\"x\"]}]",
+		"[{\"pre_tasks\": [{\"pip\": {}}]}]",
+		"[{\"import_playbook\": \"x\"}]",
+		"[{}, 5]",
+	};
+	char *with[] = {(char *)"ansible-core"};
+	struct manifest m = {.packages = with, .n_packages = 1};
 	struct err e = ERR_INIT;
 
-	ck_assert_int_eq(packages("[]", &e), 0);
-	ck_assert_int_eq(packages("[{\"hosts\": \"worker\", \"tasks\": [{\"name\": \"x\", \"apt\": "
-				  "{\"name\": \"build-essential\", \"update_cache\": true}}]}]",
-				  &e),
-			 0);
-	ck_assert_int_eq(packages("[{\"tasks\": [{\"apt\": {\"pkg\": [\"bash\", "
-				  "\"build-essential\"]}}]}]",
-				  &e),
-			 0);
-	ck_assert_int_lt(packages("[{\"tasks\": [{\"apt\": {\"name\": \"bash, vim\"}}]}]", &e), 0);
-	ck_assert_ptr_nonnull(strstr(e.text, "--include vim"));
-	ck_assert_int_lt(packages("[{\"tasks\": [{\"shell\": \"true\"}]}]", &e), 0);
-	ck_assert_ptr_nonnull(strstr(e.text, "shell"));
-	ck_assert_int_lt(packages("[{\"roles\": [\"x\"]}]", &e), 0);
-	ck_assert_int_lt(packages("[{\"tasks\": [\"x\"]}]", &e), 0);
-	ck_assert_int_lt(packages("[{\"pre_tasks\": [{\"pip\": {}}]}]", &e), 0);
+	ck_assert_int_eq(need("[]"), PLAY_NOTHING);
+	for (size_t i = 0; i < ARRAY_SIZE(done); i++)
+		ck_assert_msg(need(done[i]) == PLAY_DONE, "%s", done[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(run); i++)
+		ck_assert_msg(need(run[i]) == PLAY_RUN, "%s", run[i]);
+	ck_assert_int_eq(play_check_image("w.img", &m, &e), 0);
+	m.n_packages = 0;
+	ck_assert_int_eq(play_check_image("w.img", &m, &e), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(e.text, "without --no-ansible"));
 }
 END_TEST
 
@@ -183,6 +236,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, limit_verdicts);
 	tcase_add_test(tc, bars);
 	tcase_add_test(tc, host_space);
+	tcase_add_test(tc, play_verdicts);
 	tcase_add_test(tc, lies);
 	tcase_add_test(tc, plays);
 	return s;

@@ -190,6 +190,31 @@ START_TEST(guest_lines)
 }
 END_TEST
 
+START_TEST(play_lines)
+{
+	struct ctl_state s = {.prepare = true};
+
+	ck_assert_int_eq(say(&s, "ready 1"), CTL_SAYS_PHASE);
+	ck_assert_int_eq(say(&s, "phase copy-in"), -EBADMSG);
+	ck_assert_int_eq(say(&s, "error task too early"), CTL_SAYS_ERROR);
+	ck_assert_int_eq(say(&s, "phase prepare"), CTL_SAYS_PHASE);
+	ck_assert_str_eq(ctl_phase_name(s.phase), "prepare");
+	ck_assert_int_eq(say(&s, "done"), -EBADMSG);
+	ck_assert_int_eq(say(&s, "exit 2"), CTL_SAYS_EXIT);
+	ck_assert_int_eq(say(&s, "exit 0"), -EBADMSG);
+	ck_assert_int_eq(say(&s, "error fetch apt: \x1b[1m"), CTL_SAYS_TASK);
+	ck_assert_str_eq(s.error_word, "fetch");
+	ck_assert_str_eq(s.error_text, "apt: \\x1b[1m");
+	ck_assert_int_eq(say(&s, "error disk-full"), CTL_SAYS_ERROR);
+	ck_assert_int_eq(say(&s, "phase build"), -EBADMSG);
+	ck_assert_int_eq(say(&s, "phase copy-in"), -EBADMSG);
+	ck_assert_int_eq(say(&s, "done"), CTL_SAYS_PHASE);
+	s = (struct ctl_state){0};
+	ck_assert_int_eq(say(&s, "ready 1"), CTL_SAYS_PHASE);
+	ck_assert_int_eq(say(&s, "phase prepare"), -EBADMSG);
+}
+END_TEST
+
 START_TEST(hostile_lines)
 {
 	struct ctl_state s = {0};
@@ -314,6 +339,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, connection);
 	tcase_add_test(tc, orders);
 	tcase_add_test(tc, guest_lines);
+	tcase_add_test(tc, play_lines);
 	tcase_add_test(tc, hostile_lines);
 	tcase_add_test(tc, limits);
 	tcase_add_test(tc, polls);

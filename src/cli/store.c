@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Keeping, finding and dropping cached disks; see store.h for what makes them whole. */
+#include "store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "base/io.h"
+#include "base/num.h"
+
+#define DESCRIPTION_MAX (64 * KIB)
+#define ENTRIES_MAX	100000
+
+/* KEY and what a file's name ends in. */
+struct name {
+	char text[SHA256_HEX_SIZE + 16];
+};
+
+static struct name name_of(const char *key, const char *end)
+{
+	struct name n;
+
+	(void)snprintf(n.text, sizeof(n.text), "%.64s%s", key, end);
+	return n;
+}
+
+int store_open(const char *cache, struct err *e)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+	int r;
+
+	if (asprintf(&path, "%s/layers", cache) < 0) {
+		path = NULL;
+		return err_oom(e);
+	}
+	r = io_mkdir_p(path, 0700, e);
+	if (r < 0)
+		return r;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_errno(e, -errno, "%s", path);
+	if (st.st_uid != geteuid() || (st.st_mode & 077))
+		return err_set(e, -EPERM,
+			       "%s: must be yours and closed to others; chmod 0700 or remove it",
+			       path);
+	return take_fd(&fd);
+}
+
+static uint64_t mtime_ns(const struct stat *st)
+{
+	return (uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec;
+}
+
+/* The description alone. 0, -ENOENT, or -EBADMSG with the reason. */
+static int load(int store, const char *key, struct store_entry *ret, struct err *e)
+{
+	struct name json = name_of(key, ".json"), img = name_of(key, ".img");
+	_cleanup_buf_ struct buf text = {0};
+	struct stat st;
+	int r = io_read_file(store, json.text, DESCRIPTION_MAX, &text, NULL);
+
+	if (r == -ENOENT)
+		return r;
+	if (r < 0)
+		return err_errno(e, -EBADMSG, "its description cannot be read");
+	r = store_parse(buf_str(&text), text.len, ret, e);
+	if (r == 0 && strcmp(ret->key, key) != 0)
+		r = err_set(e, -EBADMSG, "its description is another one's");
+	if (r < 0)
+		return -EBADMSG;
+	if (fstatat(store, json.text, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		ret->used = (uint64_t)st.st_mtim.tv_sec;
+	if (fstatat(store, img.text, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		ret->blocks = (uint64_t)st.st_blocks * 512;
+	return 0;
+}
+
+static int open_disk(int store, const char *key, int lock, struct stat *st)
+{
+	_cleanup_close_ int fd = openat(store, name_of(key, ".img").text,
+					O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, lock | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	if (fstat(fd, st) < 0)
+		return -errno;
+	/* removed or replaced before the lock was ours */
+	return st->st_nlink == 0 ? -ENOENT : take_fd(&fd);
+}
+
+static int check_disk(const struct store_entry *s, const struct stat *st, struct err *e)
+{
+	if (!S_ISREG(st->st_mode) || st->st_uid != geteuid() || (st->st_mode & 077))
+		return err_set(e, -EBADMSG, "its disk is not a file of yours alone");
+	if ((uint64_t)st->st_size != s->size)
+		return err_set(e, -EBADMSG, "its disk has %lld bytes, and had %llu",
+			       (long long)st->st_size, (unsigned long long)s->size);
+	if (mtime_ns(st) != s->mtime_ns)
+		return err_set(e, -EBADMSG, "its disk has been written to");
+	return 0;
+}
+
+static void unlink_both(int store, const char *key)
+{
+	(void)unlinkat(store, name_of(key, ".json").text, 0);
+	(void)unlinkat(store, name_of(key, ".img").text, 0);
+}
+
+int store_find(int store, const char *key, uint64_t max_age, int *ret_fd, struct store_entry *ret,
+	       char *ret_damage)
+{
+	_cleanup_close_ int fd = -1;
+	struct store_entry s;
+	struct err e = ERR_INIT;
+	struct stat st;
+	uint64_t now = (uint64_t)time(NULL);
+	int r = load(store, key, &s, &e);
+
+	ret_damage[0] = '\0';
+	if (r == -ENOENT)
+		return 0;
+	if (r == 0) {
+		fd = open_disk(store, key, LOCK_SH, &st);
+		if (fd == -EBUSY)
+			return 0; /* it is being removed */
+		if (fd < 0)
+			r = err_errno(&e, fd, "its disk");
+		else
+			r = check_disk(&s, &st, &e);
+	}
+	if (r < 0) {
+		(void)snprintf(ret_damage, ERR_TEXT_MAX, "%s", e.text);
+		unlink_both(store, key);
+		return 0;
+	}
+	if (max_age > 0 && (s.made > now || now - s.made > max_age))
+		return 0;
+	(void)utimensat(store, name_of(key, ".json").text, NULL, AT_SYMLINK_NOFOLLOW);
+	*ret = s;
+	*ret_fd = take_fd(&fd);
+	return 1;
+}
+
+int store_lock(int store, const char *key, void (*waiting)(void *user_data), void *user_data,
+	       struct err *e)
+{
+	_cleanup_close_ int fd = openat(store, name_of(key, ".lock").text,
+					O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return err_errno(e, -errno, "cannot make a lock file in the cache");
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return take_fd(&fd);
+	waiting(user_data);
+	while (flock(fd, LOCK_EX) < 0) {
+		if (errno != EINTR)
+			return err_errno(e, -errno, "cannot lock an entry of the cache");
+	}
+	return take_fd(&fd);
+}
+
+/* Each stretch of data with its place; holes are what is between them. */
+static int hash_data(int fd, char out[SHA256_HEX_SIZE])
+{
+	_cleanup_free_ unsigned char *block = malloc(MIB);
+	unsigned char digest[SHA256_SIZE];
+	struct sha256 s;
+	off_t at = 0, end;
+
+	if (!block)
+		return -ENOMEM;
+	sha256_init(&s);
+	while ((at = lseek(fd, at, SEEK_DATA)) >= 0 && (end = lseek(fd, at, SEEK_HOLE)) >= 0) {
+		sha256_put(&s, &at, sizeof(at));
+		while (at < end) {
+			size_t want = (size_t)MIN((uint64_t)(end - at), MIB);
+			ssize_t n = pread(fd, block, want, at);
+
+			if (n <= 0)
+				return n < 0 ? -errno : -EIO;
+			sha256_put(&s, block, (size_t)n);
+			at += n;
+		}
+	}
+	if (errno != ENXIO)
+		return -errno;
+	sha256_end(&s, digest);
+	(void)sha256_hex(digest, out);
+	return 0;
+}
+
+/* The description, beside its place first. */
+static int write_description(int store, const struct store_entry *s, struct err *e)
+{
+	struct name fresh = name_of(s->key, ".json.new"), name = name_of(s->key, ".json");
+	_cleanup_free_ char *text = store_print(s);
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	if (!text)
+		return err_oom(e);
+	fd = openat(store, fresh.text, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	r = fd < 0 ? -errno : io_write_full(fd, text, strlen(text));
+	if (r == 0 && (fsync(fd) < 0 || renameat(store, fresh.text, store, name.text) < 0))
+		r = -errno;
+	return r < 0 ? err_errno(e, r, "cannot write in the cache") : 0;
+}
+
+int store_keep(int store, int fd, struct store_entry *entry, struct err *e)
+{
+	struct store_entry *s = entry;
+	struct name fresh = name_of(s->key, ".img.new"), img = name_of(s->key, ".img");
+	char self[64];
+	struct stat st;
+	int r;
+
+	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	if (fsync(fd) < 0 || fchmod(fd, 0600) < 0 || fstat(fd, &st) < 0)
+		return err_errno(e, -errno, "the disk cannot be kept");
+	s->size = (uint64_t)st.st_size;
+	s->mtime_ns = mtime_ns(&st);
+	s->blocks = (uint64_t)st.st_blocks * 512;
+	r = hash_data(fd, s->sha256);
+	if (r < 0)
+		return err_errno(e, r, "the disk cannot be read");
+	if ((unlinkat(store, fresh.text, 0) < 0 && errno != ENOENT) ||
+	    linkat(AT_FDCWD, self, store, fresh.text, AT_SYMLINK_FOLLOW) < 0)
+		return err_errno(e, -errno, "the disk cannot be given a name in the cache");
+	/* for a moment nothing is there, rather than an old description of the new disk */
+	(void)unlinkat(store, name_of(s->key, ".json").text, 0);
+	if (renameat(store, fresh.text, store, img.text) < 0) {
+		r = err_errno(e, -errno, "the disk cannot be put into the cache");
+		(void)unlinkat(store, fresh.text, 0);
+		return r;
+	}
+	r = write_description(store, s, e);
+	if (r < 0)
+		unlink_both(store, s->key);
+	(void)fsync(store);
+	return r;
+}
+
+static int by_use(const void *a, const void *b)
+{
+	const struct store_entry *x = a, *y = b;
+
+	return x->used < y->used ? 1 : x->used > y->used ? -1 : strcmp(x->key, y->key);
+}
+
+int store_list(int store, struct store_entry **ret, size_t *ret_n, struct err *e)
+{
+	_cleanup_free_ struct store_entry *all = NULL;
+	size_t n = 0, room = 0;
+	int fd = openat(store, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *ent;
+
+	if (!d) {
+		int r = err_errno(e, -errno, "cannot list the cache");
+
+		fd_close(&fd);
+		return r;
+	}
+	while ((ent = readdir(d)) && n < ENTRIES_MAX) {
+		char key[SHA256_HEX_SIZE];
+		struct store_entry s;
+
+		if (strlen(ent->d_name) != 69 || strcmp(ent->d_name + 64, ".json") != 0)
+			continue;
+		(void)snprintf(key, sizeof(key), "%.64s", ent->d_name);
+		if (load(store, key, &s, NULL) < 0)
+			continue;
+		if (n == room) {
+			struct store_entry *more;
+
+			room = room ? room * 2 : 16;
+			more = reallocarray(all, room, sizeof(*all));
+			if (!more) {
+				(void)closedir(d);
+				return err_oom(e);
+			}
+			all = more;
+		}
+		all[n++] = s;
+	}
+	(void)closedir(d);
+	if (n > 0)
+		qsort(all, n, sizeof(*all), by_use);
+	*ret = take_ptr(&all);
+	*ret_n = n;
+	return 0;
+}
+
+int store_remove(int store, const char *key)
+{
+	struct stat st;
+	_cleanup_close_ int fd = open_disk(store, key, LOCK_EX, &st);
+
+	if (fd == -EBUSY)
+		return fd;
+	unlink_both(store, key);
+	return 0;
+}
+
+int store_verify(int store, const struct store_entry *entry, struct err *e)
+{
+	const struct store_entry *s = entry;
+	char hash[SHA256_HEX_SIZE];
+	struct stat st;
+	_cleanup_close_ int fd = open_disk(store, s->key, LOCK_SH, &st);
+	int r = fd < 0 ? err_errno(e, -EBADMSG, "its disk cannot be opened")
+		       : check_disk(s, &st, e);
+
+	if (r < 0)
+		return r;
+	if (hash_data(fd, hash) < 0)
+		return err_set(e, -EBADMSG, "its disk cannot be read");
+	return strcmp(hash, s->sha256) == 0
+		       ? 0
+		       : err_set(e, -EBADMSG, "its disk is not what was written");
+}
+
+uint64_t store_limit(void)
+{
+	const char *text = getenv("CONTRACTOR_CACHE_LIMIT");
+	uint64_t limit;
+
+	return text && parse_size(text, &limit) == 0 ? limit : STORE_LIMIT;
+}
+
+void store_evict(int store, uint64_t limit)
+{
+	_cleanup_free_ struct store_entry *all = NULL;
+	uint64_t sum = 0;
+	size_t n = 0;
+
+	if (store_list(store, &all, &n, NULL) < 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		sum += all[i].blocks;
+	for (size_t i = n; i-- > 0 && sum > limit;) {
+		if (store_remove(store, all[i].key) == 0)
+			sum -= all[i].blocks;
+	}
+}

@@ -1,0 +1,131 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plays: run by the real Ansible in a worker of its own, which installs from a real repository."""
+
+import os
+import sys
+
+import case
+
+ROLE = """
+- name: a file of the role
+  copy: {src: tool, dest: /usr/local/bin/tool, mode: "0755"}
+- name: what the play sees
+  shell: "ls /workspace/src; ls /sys/class/net; whoami"
+  register: seen
+- debug: {var: seen.stdout_lines}
+"""
+
+
+class Prepare(case.Case):
+    def fails(self, play, expect, **more):
+        self.spec("true", ansible=[{"hosts": "worker", "gather_facts": False, "tasks": play}],
+                  **more)
+        r = self.build(expect=expect)
+        report = self.report()
+        self.assertEqual([p["name"] for p in report["phases"]],
+                         ["start", "boot", "ready", "prepare"], r)
+        self.assertNotIn("build-exit-code", report)
+        return r, report
+
+    def test_install(self):
+        """A package, a role with a file, phases of the network, and nothing of the source."""
+        self.write("plays/roles/own/tasks/main.yml", ROLE)
+        self.write("plays/roles/own/files/tool", "#!/bin/sh\necho the tool of the role\n")
+        self.spec("hello\ntool\nls /sys/class/net > net\ntest ! -e /workspace/src/roles\n"
+                  "test ! -e /usr/local/bin/of-the-build\n"
+                  "touch /usr/local/bin/of-the-build\n",
+                  ansible=[{"hosts": "worker", "remote_user": "worker", "become": True,
+                            "roles": ["own"], "tasks": [{"apt": {"name": "hello"}}]}],
+                  ansible_files="plays")
+        r = self.build()
+        log, self.first = self.log(), self.report()
+        self.assertRegex(log, r"changed=\d")
+        self.assertIn("Hello, world!\nthe tool of the role\n", log)
+        self.assertRegex(log, r"(?s)roles.*eth0.*root")
+        self.assertNotIn("readme", log)  # of the source
+        self.assertEqual(self.read("ws/src/net"), "lo\n")
+        self.assertEqual(self.report()["prepare"]["layer"], "made")
+        self.check_kept(self.report()["prepare"]["key"])
+        names = [p["name"] for p in self.first["phases"]]
+        self.assertEqual([n for n in ("prepare", "copy-in", "build") if n in names],
+                         ["prepare", "copy-in", "build"], r)
+
+    def check_kept(self, key):
+        """The second build runs no play; a damaged layer is told, dropped and made anew."""
+        r = self.build()
+        report = self.report()
+        self.assertEqual((report["prepare"]["layer"], report["prepare"]["key"]), ("used", key))
+        self.assertNotIn("prepare", [p["name"] for p in report["phases"]])
+        self.assertIn(f"layer {key[:12]} of ", r.err)
+        self.assertNotIn("PLAY", self.log())
+        self.assertIn("the tool of the role", self.log())
+        r = self.contractor("cache", "list")
+        self.assertRegex(r.out, f"^{key[:12]} .*spec.yaml\n1 prepared disks")
+        self.assertIn("1 whole, 0 damaged", self.contractor("cache", "verify").out)
+        folder = self.path("home/.cache/contractor/layers")
+        self.assertEqual(os.stat(folder).st_mode & 0o777, 0o700)
+        names = sorted(n for n in os.listdir(folder) if not n.endswith(".lock"))
+        self.assertEqual(names, [key + ".img", key + ".json"])
+        self.assertEqual(os.stat(os.path.join(folder, key + ".img")).st_mode & 0o777, 0o600)
+
+    def test_damaged_and_refreshed(self):
+        """No repository needed: two plays, one after damage and one asked for."""
+        self.spec("cat /made", prepare={"max-age": "7d"}, network={"prepare-repositories": False},
+                  ansible=[{"hosts": "worker", "gather_facts": False, "tasks": [
+                      {"shell": "cat /proc/sys/kernel/random/uuid > /made"}]}])
+        self.build()
+        first = self.log().splitlines()[-1]
+        folder = self.path("home/.cache/contractor/layers")
+        disk = next(n for n in os.listdir(folder) if n.endswith(".img"))
+        with open(os.path.join(folder, disk), "r+b") as f:
+            f.seek(5000)
+            f.write(b"x")
+        r = self.build()
+        self.assertIn("is damaged and was removed", r.err)
+        second = self.log().splitlines()[-1]
+        self.assertNotEqual(first, second)
+        self.build()
+        self.assertEqual(self.log().splitlines()[-1], second)
+        self.build("--refresh")
+        self.assertNotEqual(self.log().splitlines()[-1], second)
+        self.assertRegex(self.contractor("cache", "clear").out, "freed")
+        self.assertIn("\n0 prepared", "\n" + self.contractor("cache", "list").out)
+
+    def test_failing_task(self):
+        r, report = self.fails([{"name": "the first", "command": "true"},
+                                {"name": "the second", "command": "false"}], 1)
+        self.assertEqual(report["failed-phase"], "prepare")
+        self.assertIn("the second", report["reason"])
+        self.assertIn("the second", r.err)
+        self.assertIn("TASK [the second]", self.log())
+        self.assertFalse(os.path.exists(self.path("ws/src")))
+        self.assertIn("0 prepared disks", self.contractor("cache", "list").out)
+
+    def test_failing_fetch(self):
+        """An allowed host that is not there is the infrastructure's fault; any other is denied."""
+        fetch = [{"name": "the fetch", "get_url": {"url": "http://gone.invalid/x", "dest": "/x"}}]
+        rule = {"host": "gone.invalid", "protocol": "http", "phase": "prepare"}
+        r, report = self.fails(fetch, 5, network={"allow": [rule]})
+        self.assertIn("the fetch", report["reason"], r)
+        r, report = self.fails(fetch, 4)
+        self.assertEqual(report["denied"][0]["phase"], "prepare")
+        self.assertEqual(report["denied"][0]["host"], "gone.invalid")
+
+    def test_image_without_ansible(self):
+        self.image(packages=["bash"])
+        self.spec("true", ansible=[{"hosts": "worker", "tasks": [{"command": "true"}]}])
+        r = self.build(expect=2)
+        self.assertIn("--no-ansible", r.err)
+
+    def test_packages_that_are_there(self):
+        self.image(packages=["bash", "build-essential"])
+        self.spec("echo built", ansible=[{"hosts": "worker", "tasks": [
+            {"apt": {"name": ["build-essential", "bash"], "state": "present"}}]}])
+        r = self.build()
+        self.assertIn("the image has all", r.err)
+        self.assertNotIn("prepare", [p["name"] for p in self.report()["phases"]])
+
+
+if __name__ == "__main__":
+    sys.exit(case.main(__name__))
