@@ -351,11 +351,19 @@ static void served_init(struct served *s, uint64_t idle_ms)
 					       .event = on_event,
 					       .user_data = s};
 	ck_assert_int_eq(net_synth_new(0xc6120100, 0xc613ffff, &s->config.synth), 0);
-	s->config.udp_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	ck_assert_int_eq(bind(s->config.udp_fd, (struct sockaddr *)&s->addr, len), 0);
-	ck_assert_int_eq(getsockname(s->config.udp_fd, (struct sockaddr *)&s->addr, &len), 0);
 	s->config.tcp_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	ck_assert_int_eq(bind(s->config.tcp_fd, (struct sockaddr *)&s->addr, len), 0);
+	/* the port that is free for one may be somebody's for the other */
+	for (int tries = 0;; tries++) {
+		s->addr.sin_port = 0;
+		s->config.udp_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		ck_assert_int_eq(bind(s->config.udp_fd, (struct sockaddr *)&s->addr, len), 0);
+		ck_assert_int_eq(getsockname(s->config.udp_fd, (struct sockaddr *)&s->addr, &len),
+				 0);
+		if (bind(s->config.tcp_fd, (struct sockaddr *)&s->addr, len) == 0)
+			break;
+		ck_assert_int_lt(tries, 100);
+		close(s->config.udp_fd);
+	}
 	ck_assert_int_eq(listen(s->config.tcp_fd, 100), 0);
 	ck_assert_int_eq(loop_new(&s->loop), 0);
 	ck_assert_msg(dns_server_new(s->loop, &s->config, &s->server, &e) == 0, "%s", e.text);
