@@ -11,6 +11,7 @@
 #include "archive/output.h"
 #include "base/io.h"
 #include "base/num.h"
+#include "config.h"
 #include "disks.h"
 #include "events.h"
 #include "isolation.h"
@@ -97,10 +98,32 @@ static void on_wait(const char *path, void *user_data)
 	ui_say(&b->ui, "%s: another build holds this workspace; waiting for it", path);
 }
 
+/* What the machine and the user have set, under what the spec and the options say. */
+static int load_config(struct build *b, struct err *e)
+{
+	_cleanup_(config_done) struct config c = {0};
+	const char *cache, *jobs;
+	int r = config_load(&c, e);
+
+	if (r == 0)
+		r = config_apply(&c, b->spec, e);
+	if (r < 0)
+		return r;
+	jobs = c.value[CONFIG_JOBS_LIMIT].text;
+	if (jobs && b->opt.jobs_limit == 0)
+		(void)parse_u64(jobs, &b->opt.jobs_limit); /* checked when it was read */
+	cache = b->opt.cache_dir ? b->opt.cache_dir : c.value[CONFIG_CACHE_DIR].text;
+	if (cache && setenv("CONTRACTOR_CACHE_DIR", cache, 1) < 0)
+		return err_oom(e);
+	return 0;
+}
+
 static int load_spec(struct build *b, struct err *e)
 {
 	int r = spec_load(b->opt.spec_path, &b->spec, e);
 
+	if (r == 0)
+		r = load_config(b, e);
 	for (size_t i = 0; i < b->opt.n_limits && r == 0; i++)
 		r = spec_limit_set(&b->spec->limits, b->opt.limits[i], e);
 	if (r == 0 && b->opt.nice >= 0)

@@ -29,6 +29,7 @@ struct build_options {
 	const char *isolation; /* NULL: the spec's */
 	const char *machine;   /* microvm, q35; NULL: what fits the architecture */
 	uint64_t boot_ms;      /* deadline; 0: the default of the accelerator */
+	const char *cache_dir; /* NULL: the configuration's, or the user's */
 	unsigned lock_wait_s;
 	int nice, io;	     /* -1: the spec's */
 	uint64_t jobs_limit; /* builds of the user at a time; 0: as many as processors */

@@ -21,6 +21,7 @@ enum {
 	OPT_IO,
 	OPT_JOBS,
 	OPT_JOBSERVER,
+	OPT_CACHE,
 	OPT_JSON,
 	OPT_RAW_LOG,
 	OPT_DEBUG,
@@ -42,6 +43,8 @@ static const struct option_def defs[] = {
 	 "processors)",
 	 NULL},
 	{OPT_JOBSERVER, "jobserver", NULL, "as many processors as make -j has to give", NULL},
+	{OPT_CACHE, "cache-dir", "DIR",
+	 "where the disks are, and the records where the home is\nread-only", "@dir"},
 	{OPT_MACHINE, "machine", "TYPE", "microvm, q35 or virt", "microvm q35 virt"},
 	{OPT_REFRESH, "refresh", NULL, "run the play anew, whatever is kept of it", NULL},
 	{OPT_TCG, "tcg", NULL, "emulate, even where there is KVM", NULL},
@@ -141,6 +144,11 @@ static int take_option(struct build *b, const struct options *o, int opt)
 		b->opt.io = spec_io_find(value);
 		if (b->opt.io < 0)
 			return options_bad_value(o, "--io", "is not low, idle or normal");
+		return 0;
+	case OPT_CACHE:
+		if (value[0] != '/')
+			return options_bad_value(o, "--cache-dir", "must be an absolute path");
+		b->opt.cache_dir = value;
 		return 0;
 	case OPT_JOBS:
 		if (parse_u64(value, &b->opt.jobs_limit) < 0 || b->opt.jobs_limit == 0)

@@ -29,13 +29,24 @@ struct cmd_verb {
 int cmd_dispatch(const char *group, const struct cmd_verb *verbs, size_t n, int argc, char **argv);
 
 /* What each verb says of itself. */
-extern const struct option_verb verb_build, verb_check, verb_doctor, verb_dump, verb_gc,
-	verb_image_build, verb_log, verb_report, verb_status, verb_cache_clear, verb_cache_list,
-	verb_cache_verify;
+extern const struct option_verb verb_build;
+extern const struct option_verb verb_cache_clear;
+extern const struct option_verb verb_cache_list;
+extern const struct option_verb verb_cache_verify;
+extern const struct option_verb verb_check;
+extern const struct option_verb verb_config_show;
+extern const struct option_verb verb_doctor;
+extern const struct option_verb verb_dump;
+extern const struct option_verb verb_gc;
+extern const struct option_verb verb_image_build;
+extern const struct option_verb verb_log;
+extern const struct option_verb verb_report;
+extern const struct option_verb verb_status;
 
 int cmd_build(int argc, char **argv);
 int cmd_cache(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_config(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
 int cmd_gc(int argc, char **argv);

@@ -102,20 +102,41 @@ char *paths_program(const char *name)
 	return NULL;
 }
 
+static const char *home_dir(void)
+{
+	const char *home = getenv("HOME");
+	struct passwd *pw;
+
+	if (home && home[0] == '/')
+		return home;
+	pw = getpwuid(getuid());
+	return pw ? pw->pw_dir : NULL;
+}
+
+char *paths_config(void)
+{
+	const char *xdg = getenv("XDG_CONFIG_HOME"), *home = home_dir();
+	char *p = NULL;
+	int r;
+
+	if (xdg && xdg[0] == '/')
+		r = asprintf(&p, "%s/contractor/config.yaml", xdg);
+	else if (home)
+		r = asprintf(&p, "%s/.config/contractor/config.yaml", home);
+	else
+		return NULL;
+	return r < 0 ? NULL : p;
+}
+
 static int user_dir(const char *variable, const char *below_home, char **ret, struct err *e)
 {
-	const char *xdg = getenv(variable), *home = getenv("HOME");
+	const char *xdg = getenv(variable), *home = home_dir();
 	_cleanup_free_ char *p = NULL;
 	int r;
 
 	if (xdg && xdg[0] == '/') {
 		r = asprintf(&p, "%s/contractor", xdg);
 	} else {
-		if (!home || home[0] != '/') {
-			struct passwd *pw = getpwuid(getuid());
-
-			home = pw ? pw->pw_dir : NULL;
-		}
 		if (!home)
 			return err_set(e, -ENOENT, "no home folder is known; set HOME or %s",
 				       variable);
@@ -133,10 +154,40 @@ static int user_dir(const char *variable, const char *below_home, char **ret, st
 
 int paths_state(char **ret, struct err *e)
 {
-	return user_dir("XDG_STATE_HOME", ".local/state", ret, e);
+	const char *cache = getenv("CONTRACTOR_CACHE_DIR");
+	int r = user_dir("XDG_STATE_HOME", ".local/state", ret, e);
+	_cleanup_free_ char *p = NULL;
+	struct err why = ERR_INIT;
+
+	if (!cache && e && (r == -EROFS || r == -EACCES)) {
+		why = *e;
+		return err_set(e, r, "%s; give --cache-dir DIR for a home that cannot be written",
+			       why.text);
+	}
+	if (!cache || (r == 0 && access(*ret, W_OK) == 0) ||
+	    (r < 0 && r != -EROFS && r != -EACCES && r != -ENOENT && r != -EPERM))
+		return r;
+	if (r == 0) {
+		free(*ret);
+		*ret = NULL;
+	}
+	p = paths_join(cache, "state");
+	r = p ? io_mkdir_p(p, 0700, e) : err_oom(e);
+	if (r == 0)
+		*ret = take_ptr(&p);
+	return r;
 }
 
 int paths_cache(char **ret, struct err *e)
 {
-	return user_dir("XDG_CACHE_HOME", ".cache", ret, e);
+	const char *cache = getenv("CONTRACTOR_CACHE_DIR");
+	_cleanup_free_ char *p = cache ? strdup(cache) : NULL;
+	int r;
+
+	if (!cache)
+		return user_dir("XDG_CACHE_HOME", ".cache", ret, e);
+	r = p ? io_mkdir_p(p, 0700, e) : err_oom(e);
+	if (r == 0)
+		*ret = take_ptr(&p);
+	return r;
 }
