@@ -198,10 +198,10 @@ static int hash_data(int fd, char out[SHA256_HEX_SIZE])
 	return 0;
 }
 
-/* The description, beside its place first. */
+/* The description beside its place, on the disk: to put it there takes no room any more. */
 static int write_description(int store, const struct store_entry *s, struct err *e)
 {
-	struct name fresh = name_of(s->key, ".json.new"), name = name_of(s->key, ".json");
+	struct name fresh = name_of(s->key, ".json.new");
 	_cleanup_free_ char *text = store_print(s);
 	_cleanup_close_ int fd = -1;
 	int r;
@@ -210,42 +210,50 @@ static int write_description(int store, const struct store_entry *s, struct err 
 		return err_oom(e);
 	fd = openat(store, fresh.text, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	r = fd < 0 ? -errno : io_write_full(fd, text, strlen(text));
-	if (r == 0 && (fsync(fd) < 0 || renameat(store, fresh.text, store, name.text) < 0))
+	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
 	return r < 0 ? err_errno(e, r, "cannot write in the cache") : 0;
 }
 
-int store_keep(int store, int fd, struct store_entry *entry, struct err *e)
+static int describe_disk(int fd, struct store_entry *s, struct err *e)
 {
-	struct store_entry *s = entry;
-	struct name fresh = name_of(s->key, ".img.new"), img = name_of(s->key, ".img");
-	char self[64];
 	struct stat st;
 	int r;
 
-	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
 	if (fsync(fd) < 0 || fchmod(fd, 0600) < 0 || fstat(fd, &st) < 0)
 		return err_errno(e, -errno, "the disk cannot be kept");
 	s->size = (uint64_t)st.st_size;
 	s->mtime_ns = mtime_ns(&st);
 	s->blocks = (uint64_t)st.st_blocks * 512;
 	r = hash_data(fd, s->sha256);
-	if (r < 0)
-		return err_errno(e, r, "the disk cannot be read");
-	if ((unlinkat(store, fresh.text, 0) < 0 && errno != ENOENT) ||
-	    linkat(AT_FDCWD, self, store, fresh.text, AT_SYMLINK_FOLLOW) < 0)
-		return err_errno(e, -errno, "the disk cannot be given a name in the cache");
-	/* for a moment nothing is there, rather than an old description of the new disk */
-	(void)unlinkat(store, name_of(s->key, ".json").text, 0);
-	if (renameat(store, fresh.text, store, img.text) < 0) {
-		r = err_errno(e, -errno, "the disk cannot be put into the cache");
-		(void)unlinkat(store, fresh.text, 0);
-		return r;
+	return r < 0 ? err_errno(e, r, "the disk cannot be read") : 0;
+}
+
+int store_keep(int store, int fd, struct store_entry *entry, struct err *e)
+{
+	struct name disk = name_of(entry->key, ".img.new"), text = name_of(entry->key, ".json.new");
+	struct name img = name_of(entry->key, ".img"), json = name_of(entry->key, ".json");
+	char self[64];
+	int r = describe_disk(fd, entry, e);
+
+	if (r == 0)
+		r = write_description(store, entry, e);
+	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	if (r == 0 && ((unlinkat(store, disk.text, 0) < 0 && errno != ENOENT) ||
+		       linkat(AT_FDCWD, self, store, disk.text, AT_SYMLINK_FOLLOW) < 0))
+		r = err_errno(e, -errno, "the disk cannot be given a name in the cache");
+	if (r == 0) {
+		/* for a moment nothing is there, rather than an old description of the new disk */
+		(void)unlinkat(store, json.text, 0);
+		if (renameat(store, disk.text, store, img.text) < 0 ||
+		    renameat(store, text.text, store, json.text) < 0)
+			r = err_errno(e, -errno, "the disk cannot be put into the cache");
+		(void)fsync(store);
 	}
-	r = write_description(store, s, e);
-	if (r < 0)
-		unlink_both(store, s->key);
-	(void)fsync(store);
+	if (r < 0) {
+		(void)unlinkat(store, disk.text, 0);
+		(void)unlinkat(store, text.text, 0);
+	}
 	return r;
 }
 
@@ -329,6 +337,45 @@ int store_verify(int store, const struct store_entry *entry, struct err *e)
 		       : err_set(e, -EBADMSG, "its disk is not what was written");
 }
 
+/* What a killed build has left of an entry; whoever makes one now has its lock. */
+static void sweep_one(int store, const char *key)
+{
+	static const char *const ends[] = {".img.new", ".json.new", ".img", ".lock"};
+	_cleanup_close_ int lock =
+		openat(store, name_of(key, ".lock").text,
+		       O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+
+	if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		bool described = faccessat(store, name_of(key, ".json").text, F_OK, 0) == 0;
+
+		/* the disk and the lock of an entry that is whole stay */
+		if (i < 2 || !described)
+			(void)unlinkat(store, name_of(key, ends[i]).text, 0);
+	}
+}
+
+static void sweep(int store)
+{
+	int fd = openat(store, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *ent;
+
+	while (d && (ent = readdir(d))) {
+		char key[SHA256_HEX_SIZE];
+
+		(void)snprintf(key, sizeof(key), "%.64s", ent->d_name);
+		if (strlen(key) == 64 && strspn(key, "0123456789abcdef") == 64 &&
+		    strcmp(ent->d_name + 64, ".json") != 0)
+			sweep_one(store, key);
+	}
+	if (d)
+		(void)closedir(d);
+	else
+		fd_close(&fd);
+}
+
 uint64_t store_limit(void)
 {
 	const char *text = getenv("CONTRACTOR_CACHE_LIMIT");
@@ -343,6 +390,7 @@ void store_evict(int store, uint64_t limit)
 	uint64_t sum = 0;
 	size_t n = 0;
 
+	sweep(store);
 	if (store_list(store, &all, &n, NULL) < 0)
 		return;
 	for (size_t i = 0; i < n; i++)

@@ -68,7 +68,10 @@ int store_verify(int store, const struct store_entry *entry, struct err *e);
 /* How much all may take: $CONTRACTOR_CACHE_LIMIT (a size), or STORE_LIMIT. */
 uint64_t store_limit(void);
 
-/* Removes the least recently used entries that nobody uses until all take no more than `limit`. */
+/*
+ * Removes what killed builds have left, and the least recently used entries that nobody uses until
+ * all take no more than `limit`.
+ */
 void store_evict(int store, uint64_t limit);
 
 /* Pure: the description's text, malloc'ed, NULL: OOM; and back, 0 or -EBADMSG with the reason. */

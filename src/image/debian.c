@@ -15,8 +15,14 @@
  */
 #define CMDLINE "quiet panic=-1 cryptomgr.notests mitigations=off"
 
-/* python3-apt: its module apt; sudo: become. */
-#define ANSIBLE ",ansible-core,python3-apt,sudo"
+/* python3-apt: its module apt; sudo: become. Bullseye has no ansible-core of its own. */
+static const char *ansible_packages(const struct image_build *b)
+{
+	if (!b->ansible)
+		return "";
+	return strcmp(b->suite, "bullseye") == 0 ? ",ansible,python3-apt,sudo"
+						 : ",ansible-core,python3-apt,sudo";
+}
 
 static const struct debian_arch arches[] = {
 	{"amd64", "x86_64", "console=ttyS0 reboot=t " CMDLINE, "linux-image-cloud-amd64"},
@@ -161,7 +167,7 @@ int debian_install(const struct image_build *b, const struct debian_arch *debian
 
 	(void)snprintf(arch, sizeof(arch), "--architectures=%s", b->arch);
 	(void)snprintf(include, sizeof(include), "--include=busybox-static,tar%s%s%s",
-		       b->ansible ? ANSIBLE : "", *b->include ? "," : "", b->include);
+		       ansible_packages(b), *b->include ? "," : "", b->include);
 	(void)snprintf(kernel, sizeof(kernel), "KERNEL=%s", debian->kernel);
 	(void)snprintf(hook, sizeof(hook), "--customize-hook=%s", kernel_hook);
 	(void)snprintf(tmpdir, sizeof(tmpdir), "TMPDIR=%s", sandbox_path(sandbox));

@@ -92,6 +92,29 @@ class Prepare(case.Case):
         self.assertRegex(self.contractor("cache", "clear").out, "freed")
         self.assertIn("\n0 prepared", "\n" + self.contractor("cache", "list").out)
 
+    def test_killed_and_waiting(self):
+        """Two builds, one play: the second waits, and takes over when the first is killed."""
+        play = [{"hosts": "worker", "gather_facts": False, "tasks": [
+            {"shell": "sleep 3; echo made > /made"}]}]
+        quiet = {"prepare-repositories": False}
+        self.spec("cat /made", ansible=play, network=quiet)
+        self.spec("cat /made", name="second.yaml", workspace="ws2", ansible=play, network=quiet)
+        first = self.start("build", "spec.yaml")
+        layers = self.path("home/.cache/contractor/layers")
+        self.wait_for("the first build's lock", lambda: os.path.isdir(layers) and
+                      [n for n in os.listdir(layers) if n.endswith(".lock")])
+        second = self.start("build", "second.yaml", stderr=open(self.path("err"), "w"))
+        self.wait_for("the second build", lambda: "waiting for it" in self.read("err"))
+        first.kill()
+        first.wait()
+        self.assertFalse([n for n in os.listdir(layers) if ".img" in n or ".json" in n])
+        self.finish(second)
+        self.assertEqual(second.returncode, 0, self.read("err"))
+        self.assertIn("is kept for later builds", self.read("err"))
+        r = self.build()
+        self.assertIn("no play is run", r.err)
+        self.assertEqual(self.read("ws2/src/readme"), "a source\n")
+
     def test_failing_task(self):
         r, report = self.fails([{"name": "the first", "command": "true"},
                                 {"name": "the second", "command": "false"}], 1)

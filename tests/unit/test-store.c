@@ -4,8 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "cli/layer-key.h"
@@ -189,6 +192,76 @@ START_TEST(hidden_damage)
 }
 END_TEST
 
+/* Killed at any moment, the entry is the old one, the new one, or not there. */
+START_TEST(killed)
+{
+	char damage[ERR_TEXT_MAX], text[6] = "";
+	int store = open_store(), fd;
+	struct err e = ERR_INIT;
+
+	for (unsigned i = 0; i < 60; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			for (;;) {
+				put(store, KEY_A, "other");
+				put(store, KEY_A, "first");
+			}
+		}
+		ck_assert_int_gt(pid, 0);
+		(void)poll(NULL, 0, (int)(i % 20));
+		ck_assert_int_eq(kill(pid, SIGKILL), 0);
+		ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+		fd = find(store, KEY_A, damage);
+		ck_assert_str_eq(damage, "");
+		if (fd < 0)
+			continue;
+		ck_assert_int_eq(pread(fd, text, 5, 300000), 5);
+		ck_assert(strcmp(text, "first") == 0 || strcmp(text, "other") == 0);
+		ck_assert_int_eq(close(fd), 0);
+	}
+	put(store, KEY_A, "last!");
+	fd = find(store, KEY_A, damage);
+	ck_assert_msg(fd >= 0, "%s", e.text);
+	ck_assert_int_eq(close(fd), 0);
+	ck_assert_int_eq(close(store), 0);
+}
+END_TEST
+
+/* On a full disk the old entry stays. */
+START_TEST(full)
+{
+	char damage[ERR_TEXT_MAX], path[128], block[4096] = "";
+	struct store_entry entry = {.key = KEY_A, .label = "x", .made = 1};
+	struct err e = ERR_INIT;
+	int store, fd, ballast;
+
+	put_folder("small");
+	mount_small("small", "size=2m,mode=0700");
+	(void)snprintf(path, sizeof(path), "%s/small", top);
+	store = store_open(path, &e);
+	ck_assert_msg(store >= 0, "%s", e.text);
+	fd = io_tmpfile(path, &e);
+	ck_assert_int_eq(write(fd, "first", 5), 5);
+	ck_assert_msg(store_keep(store, fd, &entry, &e) == 0, "%s", e.text);
+	ck_assert_int_eq(close(fd), 0);
+	fd = io_tmpfile(path, &e);
+	ck_assert_int_eq(write(fd, "other", 5), 5);
+	ballast = openat(store, "ballast", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	while (write(ballast, block, sizeof(block)) > 0)
+		;
+	ck_assert_int_eq(store_keep(store, fd, &entry, &e), -ENOSPC);
+	ck_assert_int_eq(close(fd), 0);
+	fd = find(store, KEY_A, damage);
+	ck_assert_msg(fd >= 0, "%s", damage);
+	ck_assert_int_eq(pread(fd, block, 5, 0), 5);
+	ck_assert_int_eq(memcmp(block, "first", 5), 0);
+	ck_assert_int_eq(close(fd), 0);
+	ck_assert_int_eq(close(ballast), 0);
+	ck_assert_int_eq(close(store), 0);
+}
+END_TEST
+
 static void set_used(int store, const char *key, time_t when)
 {
 	const struct timespec times[2] = {{.tv_sec = when}, {.tv_sec = when}};
@@ -233,6 +306,18 @@ START_TEST(eviction)
 	ck_assert_int_eq(store_list(store, &all, &n, NULL), 0);
 	ck_assert_uint_eq(n, 0);
 	free(all);
+	/* remnants go, but none of an entry that is being made */
+	put(store, KEY_A, "a");
+	put(store, KEY_B, "b");
+	ck_assert_int_eq(unlinkat(store, KEY_A ".json", 0), 0);
+	ck_assert_int_eq(unlinkat(store, KEY_B ".json", 0), 0);
+	used = store_lock(store, KEY_B, NULL, NULL, NULL);
+	ck_assert_int_ge(used, 0);
+	store_evict(store, UINT64_MAX);
+	ck_assert_int_eq(faccessat(store, KEY_A ".img", F_OK, 0), -1);
+	ck_assert_int_eq(faccessat(store, KEY_A ".lock", F_OK, 0), -1);
+	ck_assert_int_eq(faccessat(store, KEY_B ".img", F_OK, 0), 0);
+	ck_assert_int_eq(close(used), 0);
 	ck_assert_int_eq(close(store), 0);
 }
 END_TEST
@@ -322,6 +407,8 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, keep_and_find);
 	tcase_add_test(tc, open_damage);
 	tcase_add_test(tc, hidden_damage);
+	tcase_add_test(tc, killed);
+	tcase_add_test(tc, full);
 	tcase_add_test(tc, eviction);
 	tcase_add_test(tc, foreign);
 	tcase_add_test(tc, keys);
