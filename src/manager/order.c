@@ -142,7 +142,7 @@ void order_done(struct order *o)
 int order_from_json(const cJSON *msg, struct order *ret, struct err *e)
 {
 	struct order o = {0};
-	int machine, io, template;
+	int machine = 0, io = 0, template = 0;
 	const cJSON *nice = json_get(msg, "nice");
 	uint64_t v;
 
