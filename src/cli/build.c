@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -22,6 +23,7 @@
 #include "scratch.h"
 #include "session.h"
 #include "turn.h"
+#include "vm/find.h"
 
 /* Reading the output disk and writing the workspace, at worst: 2 GiB in small files. */
 #define SAVE_DEADLINE_MS 1800000
@@ -266,7 +268,9 @@ static int prepare(struct build *b, enum verdict_kind *kind, struct err *e)
 	if (r < 0)
 		return r;
 	*kind = VERDICT_INFRASTRUCTURE;
-	r = choose_isolation(b, e);
+	r = vm_find_qemu(b->manifest->arch, (char[PATH_MAX]){0}, e);
+	if (r == 0)
+		r = choose_isolation(b, e);
 	if (r == 0)
 		r = paths_state(&state, e);
 	if (r == 0)

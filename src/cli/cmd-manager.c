@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* contractor manager build: makes the manager VM's image. */
 #include <errno.h>
-#include <getopt.h>
 #include <sys/stat.h>
 
 #include "base/io.h"
@@ -9,20 +8,27 @@
 #include "base/text.h"
 #include "cmd.h"
 #include "manager-home.h"
+#include "options.h"
 
-static const char usage[] =
-	"usage: contractor manager build [OPTION...]\n"
-	"\n"
-	"Makes the image of the manager VM, in which the worker runs with isolation: nested. A "
-	"build\n"
-	"makes it by itself when it is missing or when something it is made of has changed.\n"
-	"\n"
-	"  -o, --output=FILE   write it to FILE, not to the cache\n"
-	"      --kernel=FILE   this kernel, not the distribution's; with\n"
-	"      --modules=DIR   its modules (lib/modules/VERSION)\n"
-	"      --fetch         look for a newer kernel of the distribution\n"
-	"      --debug         with busybox, and a shell on the console\n"
-	"  -h, --help          this text\n";
+static const struct option_def build_defs[] = {
+	{'o', "output", "FILE", "write it to FILE, not to the cache", "@file"},
+	{'k' + 256, "kernel", "FILE", "this kernel, not the distribution's; with", "@file"},
+	{'m' + 256, "modules", "DIR", "its modules (lib/modules/VERSION)", "@dir"},
+	{'f' + 256, "fetch", NULL, "look for a newer kernel of the distribution", NULL},
+	{'d' + 256, "debug", NULL, "with busybox, and a shell on the console", NULL},
+	{0},
+};
+
+const struct option_verb verb_manager_build = {
+	.name = "manager build",
+	.operands = "",
+	.about = "Makes the image of the manager VM, in which the worker runs with isolation: "
+		 "nested. A "
+		 "build\n"
+		 "makes it by itself when it is missing or when something it is made of has "
+		 "changed.\n",
+	.defs = build_defs,
+};
 
 static void say(const char *text, void *user_data)
 {
@@ -50,66 +56,42 @@ static int build(struct manager_home_options *o)
 	return fflush(stdout) == 0 ? CMD_OK : CMD_INFRASTRUCTURE;
 }
 
-static int wrong(const char *text)
-{
-	(void)fprintf(stderr, "contractor: manager build: %s\n", text);
-	return CMD_USAGE;
-}
-
 static int cmd_manager_build(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"output", required_argument, NULL, 'o'},
-		{"kernel", required_argument, NULL, 'k'},
-		{"modules", required_argument, NULL, 'm'},
-		{"fetch", no_argument, NULL, 'f'},
-		{"debug", no_argument, NULL, 'd'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
-	struct manager_home_options o = {0};
-	int c;
+	struct manager_home_options m = {0};
+	struct options o;
+	int c, r = CMD_USAGE;
 
-	optind = 0;
-	while ((c = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
-		switch (c) {
-		case 'o':
-			o.output = optarg;
-			break;
-		case 'k':
-			o.kernel = optarg;
-			break;
-		case 'm':
-			o.modules = optarg;
-			break;
-		case 'f':
-			o.fetch = true;
-			break;
-		case 'd':
-			o.debug = true;
-			break;
-		case 'h':
-			return fputs(usage, stdout) < 0 ? CMD_USAGE : CMD_OK;
-		default:
-			(void)fputs(usage, stderr);
-			return CMD_USAGE;
-		}
+	options_begin(&o, &verb_manager_build, argc, argv);
+	while ((c = options_next(&o, &r)) > 0) {
+		if (c == 'o')
+			m.output = o.value;
+		else if (c == 'k' + 256)
+			m.kernel = o.value;
+		else if (c == 'm' + 256)
+			m.modules = o.value;
+		else if (c == 'f' + 256)
+			m.fetch = true;
+		else
+			m.debug = true;
 	}
-	if (optind != argc)
-		return wrong("takes no argument but options");
-	if (!o.kernel != !o.modules)
-		return wrong("--kernel and --modules belong together");
-	if (o.kernel && o.fetch)
-		return wrong("--fetch is for the distribution's kernel, not with --kernel");
-	return build(&o);
+	if (c < 0)
+		return r;
+	if (!m.kernel != !m.modules)
+		return options_misuse(&verb_manager_build,
+				      "--kernel and --modules belong together");
+	if (m.kernel && m.fetch)
+		return options_misuse(
+			&verb_manager_build,
+			"--fetch is for the distribution's kernel, not with --kernel");
+	return build(&m);
 }
+
+static const struct cmd_verb verbs[] = {
+	{"build", cmd_manager_build, "make the image of the manager VM"},
+};
 
 int cmd_manager(int argc, char **argv)
 {
-	if (argc >= 2 && strcmp(argv[1], "build") == 0)
-		return cmd_manager_build(argc - 1, argv + 1);
-	if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
-		return fputs(usage, stdout) < 0 ? CMD_USAGE : CMD_OK;
-	(void)fputs(usage, stderr);
-	return CMD_USAGE;
+	return cmd_dispatch("manager", verbs, ARRAY_SIZE(verbs), argc, argv);
 }

@@ -24,10 +24,15 @@ static void print_help(const char *group, const struct cmd_verb *verbs, size_t n
 /* One or two lines: people type verbs wrong far more often than they want to read all of them. */
 static int misuse(const char *group, const char *word, const char *near)
 {
+	size_t len = strlen(word);
 	const char *space = group ? " " : "";
 
 	group = group ? group : "";
-	if (near)
+	if (!*group && !near && len > 5 && strcmp(word + len - 5, ".yaml") == 0)
+		(void)fprintf(stderr,
+			      "contractor: %s: no such verb; did you mean contractor build %s?\n",
+			      word, word);
+	else if (near)
 		(void)fprintf(stderr, "contractor: %s%s%s: no such verb; did you mean %s?\n", group,
 			      space, word, near);
 	else

@@ -159,10 +159,9 @@ int paths_state(char **ret, struct err *e)
 	_cleanup_free_ char *p = NULL;
 	struct err why = ERR_INIT;
 
-	if (!cache && e && (r == -EROFS || r == -EACCES)) {
+	if (!cache && e && (r == -EROFS || r == -EACCES || r == -ENOENT)) {
 		why = *e;
-		return err_set(e, r, "%s; give --cache-dir DIR for a home that cannot be written",
-			       why.text);
+		return err_set(e, r, "%s; set HOME, or give --cache-dir DIR", why.text);
 	}
 	if (!cache || (r == 0 && access(*ret, W_OK) == 0) ||
 	    (r < 0 && r != -EROFS && r != -EACCES && r != -ENOENT && r != -EPERM))
