@@ -49,12 +49,35 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def resident_peak(p, name):
+    """The most that any process of that name below p has had resident, in bytes, until p ends."""
+    peak = 0
+    while p.poll() is None:
+        for pid in processes(p.pid, name):
+            try:
+                with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+                    lines = f.read().split("\n")
+            except OSError:
+                continue
+            for line in lines:
+                if line.startswith("VmHWM:"):
+                    peak = max(peak, int(line.split()[1]) * 1024)
+        time.sleep(0.1)
+    return peak
+
+
 class Attack(case.Case):
     """A test whose workspace holds a file from before, which must come through."""
 
     def setUp(self):
         super().setUp()
         self.write("ws/kept", "from before")
+
+    def has_said(self, text):
+        """Whether the log of the last build, if it has one yet, has that in it."""
+        builds = self.builds()
+        return bool(builds) and os.path.exists(os.path.join(builds[-1], "log")) and \
+            text in self.log()
 
     def unharmed(self):
         """The old workspace is whole, and nothing lies about beside it."""

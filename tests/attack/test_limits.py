@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-from attack import MIB, Attack, case, processes
+from attack import MIB, Attack, case, processes, resident_peak
 
 # In a build: the path of a disk by its serial.
 DISK = 'disk() { for n in /sys/block/*; do if [ "$(cat $n/serial 2>/dev/null)" = "$1" ]; then ' \
@@ -105,28 +105,12 @@ class Wall(Attack):
 
 
 class Memory(Attack):
-    def rss_peak(self, p):
-        """The most that any QEMU below the process has had resident, in bytes, sampled."""
-        peak = 0
-        while p.poll() is None:
-            for pid in processes(p.pid, "qemu-system"):
-                try:
-                    with open(f"/proc/{pid}/status", encoding="utf-8") as f:
-                        lines = f.read().split("\n")
-                except OSError:
-                    continue
-                for line in lines:
-                    if line.startswith("VmHWM:"):
-                        peak = max(peak, int(line.split()[1]) * 1024)
-            time.sleep(0.1)
-        return peak
-
     def test_hog(self):
         """The guest's own OOM killer ends the hog; QEMU stays within memory + 128 MiB."""
         self.spec("tail /dev/zero", limits={"memory": "256MiB", "time": "5min"})
         p = self.start("build", "spec.yaml")
         peaks = []
-        t = threading.Thread(target=lambda: peaks.append(self.rss_peak(p)))
+        t = threading.Thread(target=lambda: peaks.append(resident_peak(p, "qemu-system")))
         t.start()
         r = self.finish(p)
         t.join()
@@ -145,8 +129,7 @@ class Memory(Attack):
         self.spec("echo lit\nbomb() { bomb | bomb & }\nbomb\nsleep 1000",
                   limits={"time": "10min", "cpus": 2})
         p = self.start("build", "spec.yaml")
-        self.wait_for("the bomb", lambda: p.poll() is not None or
-                      (self.builds() and "lit" in self.log()))
+        self.wait_for("the bomb", lambda: p.poll() is not None or self.has_said("lit"))
         time.sleep(2)
         beside = min(work() for _ in range(5))
         self.assertIsNone(p.poll(), "the worker ended before the work beside it")
