@@ -13,10 +13,10 @@
 #include "qmp/state.h"
 #include "run-state.h"
 #include "vm/tsc.h"
+#include "vm/walls.h"
 
 /* What was translated once is too dear to throw away there; see src/cli/nested.c. */
 #define NESTED_TB_SIZE (160 * MIB)
-#define TB_SIZE	       (56 * MIB) /* with it QEMU stays within 128 MiB beside the guest's memory */
 
 static void on_vm_event(const char *name, const cJSON *data, void *user_data)
 {
@@ -114,7 +114,12 @@ static void describe(const struct run *r, int ctl_qemu, int log_qemu, enum vm_ac
 	struct vm_desc *d = &s->desc;
 	/* emulated inside an emulated machine; with KVM in here it makes no difference */
 	bool nested = in_manager_vm(r);
+	struct vm_share share = {o->memory, 0};
 
+	if (accel == VM_ACCEL_TCG && nested)
+		share.tb_size = NESTED_TB_SIZE;
+	else if (accel == VM_ACCEL_TCG)
+		share = vm_share_memory(o->memory);
 	*s = (struct vm_start){
 		.kernel = {r->files.image, o->kernel.offset, o->kernel.size},
 		.initrd = {r->files.image, o->initrd.offset, o->initrd.size},
@@ -135,13 +140,13 @@ static void describe(const struct run *r, int ctl_qemu, int log_qemu, enum vm_ac
 		.machine = o->machine,
 		.accel = accel,
 		.cpus = o->cpus,
-		.memory = o->memory,
+		.memory = share.guest,
 		.cmdline = cmdline,
 		.console_fd = -1,
 		.qmp_fd = -1,
 		.tap_fd = r->net ? run_net_tap(r->net) : -1,
 		.mac = RUN_NET_WORKER_MAC,
-		.tb_size = nested ? NESTED_TB_SIZE : TB_SIZE,
+		.tb_size = share.tb_size,
 		.virtual_clock = nested,
 	};
 	d->disks[d->n_disks++] =

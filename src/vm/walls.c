@@ -12,12 +12,21 @@
 #define ADDRESS_SPACE (768 * MIB)
 /* A thread for each CPU; QEMU's pool for disk I/O has 64; main loop, RCU and the like. */
 #define OTHER_THREADS 72
+#define TB_LEAST      (56 * MIB)
+#define TB_MORE_MAX   (192 * MIB)
 #define STACK	      (8 * MIB)
 #define FDS_MAX	      1024 /* QEMU's own: eventfds of the queues, copies of the disks */
 
 static void add(struct vm_walls *w, int resource, uint64_t value)
 {
 	w->v[w->n++] = (struct child_limit){resource, value};
+}
+
+struct vm_share vm_share_memory(uint64_t granted)
+{
+	uint64_t more = granted < GIB ? 0 : MIN(granted / 8, (uint64_t)TB_MORE_MAX) / MIB * MIB;
+
+	return (struct vm_share){granted - more, TB_LEAST + more};
 }
 
 rlim_t vm_threads_max(unsigned cpus)

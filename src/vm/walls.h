@@ -14,6 +14,18 @@ struct vm_walls {
 	rlim_t threads; /* for RLIMIT_NPROC: see vm_limit_threads */
 };
 
+/* What an emulating QEMU gets of a grant of memory: for the guest, and for translated code. */
+struct vm_share {
+	uint64_t guest, tb_size;
+};
+
+/*
+ * Pure: divides a grant, so that QEMU stays within it and 128 MiB. That leaves 56 MiB for
+ * translated code, with which a large program like a compiler is translated over and over; of 1 GiB
+ * and more, up to an eighth goes to it.
+ */
+struct vm_share vm_share_memory(uint64_t granted);
+
 /* Pure: how many threads a QEMU with so many processors may come to have. */
 rlim_t vm_threads_max(unsigned cpus);
 

@@ -57,6 +57,30 @@ START_TEST(values)
 }
 END_TEST
 
+START_TEST(shares)
+{
+	static const struct {
+		uint64_t granted, guest, tb;
+	} all[] = {
+		{64 * MIB, 64 * MIB, 56 * MIB},
+		{GIB - 1, GIB - 1, 56 * MIB},
+		{GIB, GIB - 128 * MIB, 184 * MIB},
+		{GIB + 7 * MIB, GIB + 7 * MIB - 128 * MIB, 184 * MIB},
+		{2 * GIB, 2 * GIB - 192 * MIB, 248 * MIB},
+		{64 * 1024 * GIB, 64 * 1024 * GIB - 192 * MIB, 248 * MIB},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		struct vm_share s = vm_share_memory(all[i].granted);
+
+		ck_assert_uint_eq(s.guest, all[i].guest);
+		ck_assert_uint_eq(s.tb_size, all[i].tb);
+		/* what QEMU has beside both was measured to be under 72 MiB */
+		ck_assert_uint_le(s.guest + s.tb_size + 72 * MIB, all[i].granted + 128 * MIB);
+	}
+}
+END_TEST
+
 /* Forks children that wait until it fails or there are `most`; how many there were. */
 static int count_forks(int most)
 {
@@ -279,6 +303,7 @@ Suite *unit_suite(void)
 	TCase *tc = unit_case(s, "walls");
 
 	tcase_add_test(tc, values);
+	tcase_add_test(tc, shares);
 	tcase_add_test(tc, threads);
 	tcase_add_test(tc, filter);
 	tcase_add_test(tc, memory_by_descriptor);
