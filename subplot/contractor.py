@@ -15,7 +15,7 @@ import yaml
 
 # A build under emulation on a slow machine, with room to spare; the program's own limits come
 # first when something hangs.
-RUN_TIMEOUT = 600
+RUN_TIMEOUT = 1500
 
 
 def program():
@@ -98,16 +98,20 @@ def stderr_contains(ctx, text=None):
     assert text in ctx["stderr"], f"no {text!r} on stderr: {ctx['stderr']!r}"
 
 
-def newest_build():
-    """The folder of the last build of this scenario (HOME is the scenario's own)."""
+def build_folders():
+    """Those of this scenario's builds, the last one first (HOME is the scenario's own)."""
     state = os.environ.get("XDG_STATE_HOME") or os.path.join(os.environ["HOME"], ".local/state")
     builds = os.path.join(state, "contractor", "builds")
-    return os.path.join(builds, max(os.listdir(builds), key=lambda b: os.stat(
-        os.path.join(builds, b)).st_mtime_ns))
+    return sorted((os.path.join(builds, b) for b in os.listdir(builds)),
+                  key=lambda b: os.stat(b).st_mtime_ns, reverse=True)
 
 
-def report():
-    with open(os.path.join(newest_build(), "report.json"), encoding="utf-8") as f:
+def newest_build():
+    return build_folders()[0]
+
+
+def report(which=0):
+    with open(os.path.join(build_folders()[which], "report.json"), encoding="utf-8") as f:
         return json.load(f)
 
 
@@ -126,6 +130,17 @@ def log_does_not_contain(ctx, text=None):
 
 def verdict_is(ctx, verdict=None):
     assert_eq(report()["verdict"], verdict)
+
+
+def isolation_is(ctx, isolation=None):
+    assert_eq(report()["isolation"], isolation)
+
+
+def reports_alike(ctx):
+    """The same members, limits and phases, whatever their values."""
+    for part in (lambda r: sorted(r), lambda r: sorted(r["limits"]),
+                 lambda r: [p["name"] for p in r["phases"]]):
+        assert_eq(part(report(0)), part(report(1)))
 
 
 def reported_exit_code_is(ctx, code=None):

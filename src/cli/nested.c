@@ -25,6 +25,8 @@ struct nested_plan nested_plan(const struct spec_limits *l, bool kvm, bool worke
 		.cpus = MAX(l->cpus, 2U),
 		.file_size = MAX(l->disk, l->output),
 		.hello_ms = kvm ? 60000 : 180000,
+		/* it speaks once a second; but what is emulated may be starved by a busy host */
+		.silence_ms = kvm ? 60000 : 120000,
 	};
 
 	/*
@@ -64,7 +66,8 @@ static const char *last_line(const char *at, const char *end, const char *with)
 
 char *nested_last_words(const char *console, size_t len, char *out, size_t size)
 {
-	static const char init[] = "contractor: ", last[] = "contractor: powering off";
+	static const char init[] = "contractor: ", last[] = "contractor: powering off",
+			  panic[] = "Kernel panic";
 	const char *end = console + len, *line;
 
 	out[0] = '\0';
@@ -77,7 +80,10 @@ char *nested_last_words(const char *console, size_t len, char *out, size_t size)
 	line = last_line(console, end, init);
 	if (line)
 		line += strlen(init);
-	else
+	/* of a kernel that has crashed, not the end of its tables */
+	if (!line)
+		line = memmem(console, (size_t)(end - console), panic, strlen(panic));
+	if (!line)
 		line = last_line(console, end, "");
 	if (line) {
 		const char *nl = memchr(line, '\n', (size_t)(end - line));

@@ -18,6 +18,7 @@ struct nested_plan {
 	uint64_t file_size;   /* the largest disk that it writes to */
 	struct spec_priority priority; /* of its QEMU */
 	uint64_t hello_ms;	       /* from its start to the manager's first word */
+	uint64_t silence_ms;	       /* after that, between two of its words */
 	uint64_t boot_ms; /* from the worker's start until it is ready, unless the user says */
 };
 

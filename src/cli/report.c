@@ -168,6 +168,25 @@ static void add_versions(const struct build *b, cJSON *report)
 	}
 }
 
+/* The walls around the manager VM, which are around the worker's; null where there is none. */
+static void add_manager_vm(const struct build *b, cJSON *report)
+{
+	const struct nested_plan *p = &b->plan;
+	cJSON *o;
+
+	if (!b->nested) {
+		(void)cJSON_AddNullToObject(report, "manager-vm");
+		return;
+	}
+	o = cJSON_AddObjectToObject(report, "manager-vm");
+	(void)cJSON_AddStringToObject(o, "accelerator", p->kvm ? "kvm" : "tcg");
+	(void)json_add_u64(o, "cpus", p->cpus);
+	(void)json_add_u64(o, "worker-cpus", p->worker_cpus);
+	(void)json_add_u64(o, "memory", p->memory);
+	(void)json_add_u64(o, "cpu-time-ms", p->cpu_time_ms);
+	(void)json_add_u64(o, "file-size", p->file_size);
+}
+
 cJSON *report_make(const struct build *b)
 {
 	const struct verdict *v = &b->verdict;
@@ -195,6 +214,7 @@ cJSON *report_make(const struct build *b)
 	add_text(j, "isolation-why", b->isolation_why);
 	(void)cJSON_AddStringToObject(j, "machine", b->machine);
 	(void)cJSON_AddStringToObject(j, "accelerator", b->accel);
+	add_manager_vm(b, j);
 	add_phases(b, j);
 	add_limits(b, j);
 	build_cgroup_report(b, j);
@@ -238,7 +258,7 @@ static void show_console(struct build *b)
 	}
 	if (*p == '\n')
 		p++;
-	ui_error(&b->ui, "the worker's console said last:\n%s", p);
+	ui_error(&b->ui, "the console said last:\n%s", p);
 }
 
 /* On a terminal, a line for each limit of which much was used; for all when more is asked for. */

@@ -22,6 +22,8 @@ struct session {
 	struct loop_source *port_end;
 	size_t denied_before; /* by an earlier session of the build */
 	bool ended, closed;   /* the session has its verdict; the manager's stream has ended */
+	bool greeted;	      /* the manager has said hello */
+	uint64_t heard_ms;    /* when its last word came */
 	struct err gone;      /* how the home ended, empty while it is there */
 	int console_fd;
 	size_t console_bytes;

@@ -21,6 +21,7 @@
 /* Beyond the worker's own time limit: start, last poll, the stop of QEMU and the last message. */
 #define MANAGER_SLACK_MS 60000
 #define HELLO_MS	 60000
+#define SILENCE_MS	 60000 /* of a manager that speaks once a second */
 #define CLOSED_MS	 10000 /* from the stream's end to the home's, and the other way round */
 #define STATUS_MS	 200
 #define SPACE_MS	 250
@@ -112,27 +113,42 @@ static void copy_name(char *out, size_t size, const char *from)
 	(void)text_escape_line(from ? from : "", from ? strlen(from) : 0, out, size);
 }
 
-/* An attempt, told when it is first made and again with its final count; `id` says which. */
-static void on_denied(struct session *s, const cJSON *msg)
+/* The entry of this number, perhaps a new one; NULL: there can be none, and the session ends. */
+static struct build_denied *denied_entry(struct session *s, uint64_t id)
 {
-	uint64_t id = json_u64_or(msg, "id", UINT64_MAX);
 	struct build *b = s->b;
-	struct build_denied *d;
 
 	/* an earlier session's stay; where the list is full, the last entry is every other's */
 	if (id < BUILD_DENIED_MAX)
 		id = MIN(id + s->denied_before, BUILD_DENIED_MAX - 1);
 	if (id >= BUILD_DENIED_MAX || id > b->n_denied) {
 		session_end_broken(s, "the manager's list of denied attempts makes no sense");
-		return;
+		return NULL;
 	}
 	if (!b->denied)
 		b->denied = calloc(BUILD_DENIED_MAX, sizeof(*b->denied));
 	if (!b->denied) {
 		session_end_broken(s, "out of memory");
-		return;
+		return NULL;
 	}
-	d = &b->denied[id];
+	return &b->denied[id];
+}
+
+static void denied_added(struct session *s, const struct build_denied *d)
+{
+	s->b->n_denied++;
+	ui_say(&s->b->ui, "denied: %s", d->reason);
+	events_denied(s->b, d);
+}
+
+/* An attempt, told when it is first made and again with its final count; `id` says which. */
+static void on_denied(struct session *s, const cJSON *msg)
+{
+	uint64_t id = json_u64_or(msg, "id", UINT64_MAX);
+	struct build_denied *d = denied_entry(s, id);
+
+	if (!d)
+		return;
 	copy_name(d->protocol, sizeof(d->protocol), json_str(msg, "protocol"));
 	copy_name(d->host, sizeof(d->host), json_str(msg, "host"));
 	copy_name(d->address, sizeof(d->address), json_str(msg, "address"));
@@ -141,27 +157,26 @@ static void on_denied(struct session *s, const cJSON *msg)
 	copy_name(d->remedy, sizeof(d->remedy), json_str(msg, "remedy"));
 	d->port = json_u64_or(msg, "port", 0);
 	d->count = json_u64_or(msg, "count", 1);
-	if (id == b->n_denied) {
-		b->n_denied++;
-		ui_say(&b->ui, "denied: %s", d->reason);
-		events_denied(b, d);
-	}
+	if (d == &s->b->denied[s->b->n_denied])
+		denied_added(s, d);
 }
 
 /* A manager is believed when it tells what was denied, and not when it tells of nothing. */
 static void check_untold(struct session *s)
 {
-	static const char reason[] = "attempts that the manager VM has not told of";
-	_cleanup_(json_free_p) cJSON *msg = NULL;
 	uint64_t n = s->port.counts ? s->port.counts->denied : 0;
+	struct build_denied *d;
 
 	if (n == 0 || s->b->n_denied > s->denied_before)
 		return;
-	msg = message("denied");
-	if (msg && json_add_u64(msg, "id", 0) == 0 && json_add_u64(msg, "count", n) == 0 &&
-	    cJSON_AddStringToObject(msg, "protocol", "others") &&
-	    cJSON_AddStringToObject(msg, "reason", reason))
-		on_denied(s, msg);
+	d = denied_entry(s, 0);
+	if (!d)
+		return;
+	copy_name(d->protocol, sizeof(d->protocol), "others");
+	copy_name(d->phase, sizeof(d->phase), "build");
+	copy_name(d->reason, sizeof(d->reason), "attempts that the manager VM has not told of");
+	d->count = n;
+	denied_added(s, d);
 }
 
 static void on_end_message(struct session *s, const cJSON *msg)
@@ -189,6 +204,8 @@ static void on_control(struct session *s, const cJSON *msg)
 		session_end_broken(s, "the manager sent a message without a type");
 	} else if (strcmp(type, "hello") == 0) {
 		(void)loop_timer_set(s->hello, UINT64_MAX, 0);
+		(void)loop_timer_set(s->deadline, b->spec->limits.time_ms + MANAGER_SLACK_MS, 0);
+		s->greeted = true;
 		if (json_u64_or(msg, "version", 0) != PROTO_VERSION)
 			session_end_broken(s, "the manager speaks another version of the protocol; "
 					      "install contractor anew");
@@ -257,6 +274,7 @@ static void on_frame(const struct proto_frame *f, void *user_data)
 
 	if (s->ended)
 		return;
+	s->heard_ms = io_now_ms();
 	switch (f->type) {
 	case PROTO_LOG:
 		on_log(s, f);
@@ -317,12 +335,26 @@ static void on_deadline(struct loop_source *src, void *user_data)
 	session_end_broken(user_data, "the manager did not end the build within its time");
 }
 
+/* A manager that lives tells how its worker is doing, whatever that does. */
+static void check_silence(struct session *s)
+{
+	uint64_t max = s->b->nested ? s->b->plan.silence_ms : SILENCE_MS;
+	char text[NUM_TEXT_MAX];
+	struct err e = ERR_INIT;
+
+	if (!s->greeted || s->closed || io_now_ms() - s->heard_ms < max)
+		return;
+	err_set(&e, -ETIMEDOUT, "the manager has said nothing for %s", format_duration(max, text));
+	session_end_broken(s, e.text);
+}
+
 /* The disks are holes that the build fills: it is stopped before it has filled the host's. */
 static void on_space(struct loop_source *src, void *user_data)
 {
 	struct session *s = user_data;
 	struct err e = ERR_INIT;
 
+	check_silence(s);
 	space_refresh(&s->b->space);
 	if (space_check(&s->b->space, &e) < 0)
 		session_end_broken(s, e.text);

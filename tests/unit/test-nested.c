@@ -58,6 +58,8 @@ START_TEST(last_words)
 		{"contractor: first\ncontractor: second\nnoise\n", "second"},
 		{"contractor: powering off\n", ""},
 		{"panic\ncontractor: powering off\n", "panic"},
+		{"[ 1.2] Kernel panic - not syncing: x\r\n[ 1.3] Kernel Offset: 0\r\n",
+		 "Kernel panic - not syncing: x"},
 		{"contractor: \x1b[31mred\n", "\\x1b[31mred"},
 	};
 	char out[64], small[8];

@@ -1,0 +1,97 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""kill -9 with isolation: nested, of the CLI, the manager VM, and inside it of the manager and QEMU.
+
+As tests/fault/kill.py: after each kill nothing may be left, and the old workspace is whole. The
+phases are those of the build, and `manager-boot` before them. CONTRACTOR_KILLS says how often for
+each pair; 1 makes the cheap ones alone, with more it takes hours.
+"""
+
+import os
+import random
+import sys
+import time
+
+import manager
+import stand_in
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../fault"))
+import kill  # noqa: E402
+
+kill.LINE_SECONDS = 1200
+STEP_SECONDS = 12  # of killed.c
+
+
+class Nested(kill.Kill, manager.Manager):
+    def start(self, *args, **how):
+        options = ["time=60min" if a == "time=5min" else a for a in args[1:]]
+        return super().start(args[0], "--tcg", "--isolation", "nested", *options, **how)
+
+    def process(self, pid, who):
+        found = [p for p, _ in kill.children(pid) if "qemu-system" in kill.command(p)]
+        return pid if who == "cli" else found[0] if found else None
+
+    def phase(self):
+        with open(os.path.join(self.builds()[-1], "state"), encoding="utf-8") as f:
+            return f.read()
+
+    def come_to(self, phase, p):
+        if phase == "manager-boot":
+            self.wait_for("QEMU", lambda: self.process(p.pid, "qemu"))
+            time.sleep(random.uniform(0, 4))
+        elif phase == "boot":
+            self.wait_for("the worker's boot", lambda: "boot" in self.phase())
+            time.sleep(random.uniform(0, 30))
+        else:
+            super().come_to(phase, p)
+
+    def often(self, who, phase):
+        for _ in range(kill.KILLS):
+            self.kill(who, phase)
+        if kill.KILLS > 1:
+            self.write("ws/quick", "")
+            self.build("--tcg", "--isolation", "nested", "--lock-wait", "10s")
+
+
+class Inside(manager.Manager):
+    """The manager and QEMU in the manager VM, killed there by killed.c."""
+
+    def inside(self, odd, step):
+        self.spec("sleep 600")
+        self.write("ws/kept", "from before")
+        program = stand_in.install("CONTRACTOR_KILLED")
+        with open(self.path("out"), "w") as out, open(self.path("err"), "w") as err:
+            p = self.start("build", "--tcg", "--isolation", "nested", "--nice",
+                           str(2 * step + odd), "spec.yaml", program=program, stdout=out,
+                           stderr=err)
+            family = set()
+            while p.poll() is None:
+                family.update(kill.children(p.pid))
+                time.sleep(0.5)
+        said = self.read("err")
+        self.assertEqual(p.returncode, 5, said)
+        self.assertRegex(said, "the manager VM ended early" if odd else "QEMU died in phase")
+        left = [x for x, start in family if (kill.stat(x) or (0, 0, 0))[2] == start]
+        self.assertEqual([kill.command(x) for x in left], [])
+        self.assertEqual(os.listdir(self.path("ws")), ["kept"])
+        return said
+
+
+def add(cls, name, call):
+    setattr(cls, f"test_{name}_{kill.KILLS}_times".replace("-", "_"), call)
+
+
+for name in [n for n in dir(kill.Kill) if n.startswith("test_")]:
+    setattr(Nested, name, None)  # those of the single home
+for w in ("cli", "qemu"):
+    for ph in ("manager-boot", "boot", "build", "copy-out"):
+        if ph == "manager-boot" or kill.KILLS > 1:
+            add(Nested, f"{w}_during_{ph}", lambda self, w=w, ph=ph: self.often(w, ph))
+for odd, w in enumerate(("qemu", "manager")):
+    # at once, and later in the boot, in the build, ...
+    for step in range(10 if kill.KILLS > 1 else 1):
+        add(Inside, f"inner_{w}_after_{step * STEP_SECONDS}_s", lambda self, odd=odd, step=step:
+            [self.inside(odd, step) for _ in range((kill.KILLS + 9) // 10)])
+
+if __name__ == "__main__":
+    sys.exit(manager.main(__name__))

@@ -1,0 +1,110 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What takes minutes each with isolation: nested: whole builds, the limits' attacks, long silences.
+
+In the slow suite (tests/run-slow.sh): each starts a worker that is emulated twice over.
+"""
+
+import os
+import re
+import resource
+import sys
+import time
+
+import manager
+import test_evil
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../attack"))
+from attack import MIB, Attack  # noqa: E402
+
+HELLO_MAX = 240  # seconds, of two processors that nobody else uses
+BUSY = "for i in 1 2; do while :; do :; done & done\nwait"
+
+
+class Limits(Attack, manager.Manager):
+    """As tests/attack/test_limits.py has them for the single home."""
+
+    def contractor(self, *args, **how):
+        if args[0] == "build":
+            args = (args[0], "--tcg", "--isolation", "nested", *args[1:])
+        return super().contractor(*args, **how)
+
+    def judged(self, limit, r):
+        report = super().judged(limit, r)
+        self.assertEqual(report["isolation"], "nested")
+        return report
+
+    def test_cpu_time(self):
+        report = self.over("cpu-time", BUSY, cpu_time="150s", time="60min")
+        self.assertLessEqual(report["used"], 150000 + 2000)
+
+    def test_time(self):
+        report = self.over("time", "sleep 3000", time="180s")
+        self.assertLessEqual(report["used"], 180000 + 5000)
+
+    def test_memory(self):
+        self.spec("tail /dev/zero", limits={"memory": "256MiB", "time": "60min"})
+        r = self.contractor("build", "spec.yaml")
+        self.assertIn(r.exit, (1, 5), r)
+        self.assertLess(self.report()["limits"]["memory"]["peak"], (256 + 512) * MIB)
+
+    def test_disk(self):
+        self.over("disk", "head -c 400M /dev/zero > ../big", disk="200MiB", time="60min")
+
+    def test_output(self):
+        self.over("output", "head -c 60M /dev/zero > ../big", output="32MiB", time="60min")
+
+    def test_log(self):
+        self.over("log", "yes", log="1MiB", time="60min")
+
+
+class Builds(manager.Manager):
+    def processor_time(self):
+        """Of all that has ended under this test."""
+        u = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return u.ru_utime + u.ru_stime
+
+    def test_hello(self):
+        self.spec("gcc hello.c -o hello\n./hello\necho kept > ../kept")
+        self.write("code/hello.c", '#include <stdio.h>\nint main(void) { puts("hello, world"); }\n')
+        self.make()
+        start, before = time.monotonic(), self.processor_time()
+        r = self.build("--tcg", "--isolation", "nested")
+        used = self.processor_time() - before
+        print(f"# hello under nested isolation: {time.monotonic() - start:.0f} s,"
+              f" {used:.0f} s of processor time")
+        # processor time does not grow with what else this machine has to do
+        self.assertLess(used / 2, HELLO_MAX)
+        self.assertIn("hello, world", r.out)
+        self.assertIn("manager VM:", r.err)
+        self.assertTrue(os.access(self.path("ws/src/hello"), os.X_OK))
+        self.assertEqual(self.read("ws/kept"), "kept\n")
+
+    def test_build_fails(self):
+        self.spec("exit 7")
+        self.build("--tcg", "--isolation", "nested", expect=1)
+        self.assertEqual(self.report()["build-exit-code"], 7)
+
+
+class Evil(test_evil.Meeting):
+    def test_flood_of_words(self):
+        """To its deadline, and without a growing command line."""
+        peak = []
+
+        def watch(p):
+            while p.poll() is None:
+                with open(f"/proc/{p.pid}/status", encoding="utf-8") as f:
+                    size = re.search(r"VmRSS:\s+(\d+)", f.read())
+                peak.append(int(size.group(1)) if size else 0)
+                time.sleep(0.5)
+
+        self.broken(self.meet(test_evil.FLOOD_WORDS, "--limit", "time=1s", watch=watch),
+                    "did not end the build within its time")
+        self.assertLess(max(peak), 100000)
+
+    def test_silent(self):
+        self.broken(self.meet(test_evil.SILENT), "the manager has said nothing for 2 min")
+
+
+if __name__ == "__main__":
+    sys.exit(manager.main(__name__))
