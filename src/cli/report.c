@@ -53,6 +53,8 @@ static void add_limits(const struct build *b, cJSON *report)
 	add_limit(o, "output", l->output, b->out_bytes);
 	add_limit(o, "files", l->files, b->out_entries);
 	add_limit(o, "log", l->log, b->peak.log);
+	if (b->spec->network.total)
+		add_limit(o, "bandwidth", b->spec->network.total, b->peak.up + b->peak.down);
 }
 
 static void add_samples(const struct build *b, cJSON *report)
@@ -261,6 +263,15 @@ static void show_console(struct build *b)
 	ui_error(&b->ui, "the console said last:\n%s", p);
 }
 
+static void show_limit(struct build *b, const char *name, uint64_t granted, uint64_t used)
+{
+	bool much = b->ui.live && bar_share(granted, used) >= MUCH_USED;
+	char text[BAR_TEXT_MAX];
+
+	if (much || b->ui.mode == UI_VERBOSE)
+		ui_say(&b->ui, "%s", bar_text(name, granted, used, text));
+}
+
 /* On a terminal, a line for each limit of which much was used; for all when more is asked for. */
 static void show_limits(struct build *b)
 {
@@ -274,16 +285,12 @@ static void show_limits(struct build *b)
 		{SPEC_LIMIT_OUTPUT, b->out_bytes}, {SPEC_LIMIT_FILES, b->out_entries},
 		{SPEC_LIMIT_LOG, p->log},
 	};
-	char text[BAR_TEXT_MAX];
 
-	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
-		uint64_t granted = spec_limit_get(&b->spec->limits, all[i].limit);
-		bool much = b->ui.live && bar_share(granted, all[i].used) >= MUCH_USED;
-
-		if (much || b->ui.mode == UI_VERBOSE)
-			ui_say(&b->ui, "%s",
-			       bar_text(spec_limit_name(all[i].limit), granted, all[i].used, text));
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		show_limit(b, spec_limit_name(all[i].limit),
+			   spec_limit_get(&b->spec->limits, all[i].limit), all[i].used);
+	if (b->spec->network.total)
+		show_limit(b, "bandwidth", b->spec->network.total, p->up + p->down);
 }
 
 void report_summary(struct build *b)

@@ -68,6 +68,9 @@ WALLS = {
     "time": ([(LIMITS_C, '{"time", o->time_ms, s->at_ms},', ""),
               (RUN_C, 'run_finish_limit(r, &(struct limits_hit){"time", r->order.time_ms, '
                "r->ended_ms});", "")], "limits Wall.test_sleep"),
+    "stop-before-log": ([(RUN_C, "\tvm_kill(r->vm); /* before the log", "\t/* before the log"),
+                         (RUN_C, "\tvm_kill(r->vm); /* whoever", "\t/* whoever")],
+                        "limits Wall.test_stopped_command_line"),
     "log": ([(LIMITS_C, '{"log", o->log, s->log},', "")], "unit manager"),
     "disk-mark": ([(LIMITS_C, "if (s->disk >= o->disk_full_at) {", "if (0) {")], "unit manager"),
     "inodes": ([("src/cli/scratch.c", "get16(group + 0x1c) > 0)", "1)")], "unit scratch"),

@@ -74,6 +74,19 @@ class Wall(Attack):
         self.assertLessEqual(report["used"], 10000 + WALL_MS)
         self.assertLessEqual(report["at-ms"], 10000 + WALL_MS)
 
+    def test_stopped_command_line(self):
+        """Nobody takes the log: the worker ends in time, though its manager has to wait."""
+        self.spec("echo begun\nyes 'a line'", limits={"time": "20s", "log": "1GiB"})
+        p = self.start("build", "-q", "--isolation", "single", "spec.yaml")
+        self.wait_for("the log", lambda: p.poll() is not None or self.has_said("begun"))
+        manager = processes(p.pid, "contractor-manager")
+        p.send_signal(signal.SIGSTOP)
+        self.wait_for("the end of QEMU", lambda: not processes(p.pid, "qemu-system"))
+        self.assertEqual(processes(p.pid, "contractor-manager"), manager)
+        p.send_signal(signal.SIGCONT)
+        report = self.judged("time", self.finish(p))
+        self.assertLessEqual(report["used"], 20000 + WALL_MS)
+
     def test_background_processes_end_with_the_build(self):
         self.spec("(trap '' TERM HUP; while :; do echo still here; sleep 1; done) &\n"
                   "setsid sleep 1000 &\necho over", limits={"time": "5min"})

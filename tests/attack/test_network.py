@@ -398,6 +398,7 @@ class Bandwidth(Network):
         report = self.report()
         self.assertEqual((report["verdict"], report["limit"]), ("limit", "bandwidth"), r)
         self.assertEqual(report["granted"], total)
+        self.assertEqual(report["limits"]["bandwidth"]["granted"], total)
         return report
 
     def test_total_up(self):
