@@ -111,25 +111,28 @@ static pid_t start_dialer(int port, int *ret_fd, struct err *e)
 /* The manager's network namespace is a new one: nothing in it leads out of the machine. */
 static pid_t start_manager(const struct devices *d, int control, int dialer, struct err *e)
 {
-	static const char *const argv[] = {"contractor-manager",
-					   "--control",
-					   "3",
-					   "--image",
-					   "4",
-					   "--input",
-					   "5",
-					   "--output",
-					   "6",
-					   "--scratch",
-					   "7",
-					   "--dialer",
-					   "8",
-					   NULL};
+	const char *const argv[] = {"contractor-manager",
+				    "--control",
+				    "3",
+				    "--image",
+				    "4",
+				    "--input",
+				    "5",
+				    "--output",
+				    "6",
+				    "--scratch",
+				    "7",
+				    "--dialer",
+				    "8",
+				    d->layer >= 0 ? "--layer" : NULL,
+				    "9",
+				    NULL};
 	static const char *const env[] = {"PATH=/usr/bin:/usr/sbin:/bin:/sbin", NULL};
 	const struct child_fd fds[] = {
 		{control, CONTROL_FD},	      {d->image, CONTROL_FD + 1},
 		{d->input, CONTROL_FD + 2},   {d->output, CONTROL_FD + 3},
 		{d->scratch, CONTROL_FD + 4}, {dialer, CONTROL_FD + 5},
+		{d->layer, CONTROL_FD + 6},
 	};
 	const struct child_spec spec = {
 		.path = MANAGER,
@@ -137,7 +140,7 @@ static pid_t start_manager(const struct devices *d, int control, int dialer, str
 		.envp = env,
 		.clone_flags = CLONE_NEWNET,
 		.fds = fds,
-		.n_fds = ARRAY_SIZE(fds),
+		.n_fds = ARRAY_SIZE(fds) - (d->layer < 0),
 		.new_session = 1,
 	};
 
@@ -189,7 +192,7 @@ static void serve(struct pump *p, pid_t manager, int signals)
 static int run(struct err *e)
 {
 	_cleanup_free_ struct pump *p = calloc(1, sizeof(*p));
-	struct devices d = {-1, -1, -1, -1, -1, -1};
+	struct devices d = {-1, -1, -1, -1, -1, -1, -1};
 	int signals, pair[2], dialer = -1, r;
 	sigset_t set;
 	pid_t pid;

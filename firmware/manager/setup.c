@@ -66,17 +66,26 @@ static bool is_unused(const char *name, bool kvm)
 	return strncmp(name, "kvm", 3) == 0 && !kvm;
 }
 
-int setup_modules(struct err *e)
+/* What the host says by a word on the kernel's command line. */
+static int was_given(const char *word, bool *ret, struct err *e)
 {
-	_cleanup_buf_ struct buf list = {0}, cmdline = {0};
-	int r = io_read_file(AT_FDCWD, "/modules/order", LIST_MAX, &list, e);
-	char *at = list.data, *line;
-	bool kvm;
+	_cleanup_buf_ struct buf cmdline = {0};
+	int r = io_read_file(AT_FDCWD, "/proc/cmdline", LIST_MAX, &cmdline, e);
 
 	if (r == 0)
-		r = io_read_file(AT_FDCWD, "/proc/cmdline", LIST_MAX, &cmdline, e);
-	kvm = strstr(buf_str(&cmdline), "contractor.kvm") != NULL;
+		*ret = strstr(buf_str(&cmdline), word) != NULL;
+	return r;
+}
 
+int setup_modules(struct err *e)
+{
+	_cleanup_buf_ struct buf list = {0};
+	int r = io_read_file(AT_FDCWD, "/modules/order", LIST_MAX, &list, e);
+	char *at = list.data, *line;
+	bool kvm = false;
+
+	if (r == 0)
+		r = was_given("contractor.kvm", &kvm, e);
 	while (r == 0 && (line = strsep(&at, "\n"))) {
 		bool optional = *line == '?';
 
@@ -168,6 +177,7 @@ int setup_devices(struct devices *ret, struct err *e)
 {
 	static const char blocks[] = "/sys/block";
 	uint64_t end = io_now_ms() + DEVICE_DEADLINE_MS;
+	bool layer = false;
 	int r = wait_device("/sys/class/virtio-ports", "name", "contractor.manager",
 			    O_RDWR | O_NONBLOCK, end, &ret->port, e);
 
@@ -184,5 +194,9 @@ int setup_devices(struct devices *ret, struct err *e)
 		r = wait_device(blocks, "serial", "output", O_RDWR, end, &ret->output, e);
 	if (r == 0)
 		r = wait_device(blocks, "serial", "scratch", O_RDWR, end, &ret->scratch, e);
+	if (r == 0)
+		r = was_given("contractor.layer", &layer, e);
+	if (r == 0 && layer)
+		r = wait_device(blocks, "serial", "layer", O_RDONLY, end, &ret->layer, e);
 	return r;
 }

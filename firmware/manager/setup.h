@@ -11,6 +11,8 @@ struct devices {
 	int dial;	     /* the port contractor.dial, likewise */
 	int image, input;    /* disks, read-only */
 	int output, scratch; /* disks, read-write */
+	int layer;	     /* a disk, read-only; -1 where the kernel was not given
+				contractor.layer */
 };
 
 /*

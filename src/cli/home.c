@@ -153,19 +153,21 @@ static void describe(const struct launch_files *files, const struct nested_plan 
 		.tap_fd = -1,
 		.tb_size = TB_SIZE,
 	};
+	if (files->layer >= 0)
+		d->disks[d->n_disks++] = (struct vm_disk){"layer", files->layer, true, 0, 0, false};
 }
 
 /* An emulated machine need not measure what is known, and would fail at it on a busy host. */
-static void make_cmdline(const struct nested_plan *p, const struct manager_image *image, char *out,
-			 size_t size)
+static void make_cmdline(const struct nested_plan *p, const struct manager_image *image, bool layer,
+			 char *out, size_t size)
 {
 	char clock[96] = "";
 
 	if (!p->kvm)
 		(void)snprintf(clock, sizeof(clock), " tsc_early_khz=%" PRIu64 " tsc=reliable",
 			       vm_tsc_khz());
-	(void)snprintf(out, size, "%s%s%s", image->cmdline, clock,
-		       p->worker_kvm ? " contractor.kvm" : "");
+	(void)snprintf(out, size, "%s%s%s%s", image->cmdline, clock,
+		       p->worker_kvm ? " contractor.kvm" : "", layer ? " contractor.layer" : "");
 }
 
 /* Two stream sockets, our ends and QEMU's. */
@@ -210,7 +212,7 @@ static int start_vm(struct loop *l, const struct launch_files *files,
 	char cmdline[512];
 	int r;
 
-	make_cmdline(plan, image, cmdline, sizeof(cmdline));
+	make_cmdline(plan, image, files->layer >= 0, cmdline, sizeof(cmdline));
 	describe(files, plan, cmdline, theirs, &s.desc);
 	r = vm_start(l, &s, &cb, &h->vm, e);
 	return r < 0 ? err_wrap(e, "the manager VM") : 0;

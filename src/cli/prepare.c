@@ -86,6 +86,7 @@ static void judge(struct build *b, const struct disks *d)
 	if (b->verdict.play && b->n_denied > 0)
 		b->verdict.kind = VERDICT_FAILED;
 	build_judge_denied(b);
+	b->verdict.play = b->verdict.kind != VERDICT_BUILT;
 	b->spent = b->peak;
 }
 

@@ -24,7 +24,7 @@ struct verdict {
 	char reason[ERR_TEXT_MAX];
 	char limit[32];		       /* which, when kind is VERDICT_LIMIT */
 	uint64_t granted, used, at_ms; /* of that limit; since the worker's start */
-	bool play;		       /* it was the play that failed, not the build */
+	bool play;		       /* it is the play's, not the build's */
 };
 
 /* "built", "failed", "limit", "denied", "infrastructure", "interrupted", "usage". */

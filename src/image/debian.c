@@ -143,26 +143,17 @@ int debian_install(const struct image_build *b, const struct debian_arch *debian
 		   struct sandbox *sandbox, const char *tree, struct err *e)
 {
 	char include[PACKAGE_MAX + 256], arch[32], tmpdir[PATH_MAX], kernel[64], hook[1024];
-	const char *argv[] = {"env",
-			      tmpdir,
-			      kernel,
-			      "mmdebstrap",
-			      "--mode=root",
-			      "--format=directory",
-			      "--variant=apt",
-			      arch,
-			      include,
-			      hook,
+	const char *argv[] = {"env", tmpdir, kernel, "mmdebstrap", "--mode=root",
+			      "--format=directory", "--variant=apt", arch, include, hook,
+			      /* the lists stay: a play's update fetches what has changed */
+			      b->ansible ? "--skip=cleanup/apt/lists" : "--variant=apt",
 			      "--dpkgopt=force-unsafe-io",
 			      "--dpkgopt=path-exclude=/usr/share/man/*",
 			      "--dpkgopt=path-exclude=/usr/share/info/*",
 			      "--dpkgopt=path-exclude=/usr/share/locale/*",
 			      "--dpkgopt=path-exclude=/usr/share/doc/*",
-			      "--dpkgopt=path-include=/usr/share/doc/*/copyright",
-			      b->suite,
-			      tree,
-			      b->mirror,
-			      NULL};
+			      "--dpkgopt=path-include=/usr/share/doc/*/copyright", b->suite, tree,
+			      b->mirror, NULL};
 	int r;
 
 	(void)snprintf(arch, sizeof(arch), "--architectures=%s", b->arch);

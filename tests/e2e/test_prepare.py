@@ -132,6 +132,7 @@ class Prepare(case.Case):
         r, report = self.fails(fetch, 5, network={"allow": [rule]})
         self.assertIn("the fetch", report["reason"], r)
         r, report = self.fails(fetch, 4)
+        self.assertEqual(report["failed-phase"], "prepare")
         self.assertEqual(report["denied"][0]["phase"], "prepare")
         self.assertEqual(report["denied"][0]["host"], "gone.invalid")
 
