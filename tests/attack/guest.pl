@@ -251,6 +251,32 @@ sub many {
 		$opened - $start, now() - $opened);
 }
 
+# turns HOST PORT COUNT: connections one after the other, each of which is asked one thing
+sub turns {
+	my ($host, $port, $count) = @_;
+	my $start = now();
+	for (1 .. $count) {
+		my $s = IO::Socket::INET->new(PeerAddr => $host, PeerPort => $port, Proto => 'tcp')
+			or return "no: $@";
+		syswrite($s, 'x');
+		sysread($s, my $data, 10) or return 'no: closed';
+	}
+	return sprintf('%d %.3f', $count, now() - $start);
+}
+
+# asks HOST PORT COUNT: one connection that is asked again and again
+sub asks {
+	my ($host, $port, $count) = @_;
+	my $s = IO::Socket::INET->new(PeerAddr => $host, PeerPort => $port, Proto => 'tcp')
+		or return "no: $@";
+	my $start = now();
+	for (1 .. $count) {
+		syswrite($s, 'x');
+		sysread($s, my $data, 10) or return 'no: closed';
+	}
+	return sprintf('%d %.3f', $count, now() - $start);
+}
+
 # stall HOST PORT SECONDS: asks for an endless stream and reads nothing of it
 sub stall {
 	my ($host, $port, $seconds) = @_;
@@ -277,7 +303,7 @@ my %kinds = (
 	name => sub { my $a = inet_aton($_[0]); $a ? 'is ' . inet_ntoa($a) : 'no: no such name' },
 	dns => \&dns, frame => \&frame, flood => \&flood, scan => \&scan, from => \&from,
 	cast => \&cast, down => \&down, up => \&up, drip => \&drip, get => \&get, pour => \&pour,
-	draw => \&draw, many => \&many, stall => \&stall,
+	draw => \&draw, many => \&many, stall => \&stall, turns => \&turns, asks => \&asks,
 	run => sub { my $out = `@_ 2>&1`; $out =~ s/\n/ /g; "exit " . ($? >> 8) . " $out" },
 );
 my @children;

@@ -20,6 +20,8 @@ import subprocess
 import sys
 import tempfile
 
+import walls_network
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 LIMITS_C = "src/manager/limits.c"
@@ -102,6 +104,7 @@ WALLS = {
     "show-groups": ([("firmware/worker/driver", "\n\tshow_groups\n", "\n")],
                     "limits Disk.test_many_tiny_files"),
 }
+WALLS.update(walls_network.WALLS)
 
 
 class Copy:

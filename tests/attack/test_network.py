@@ -190,7 +190,8 @@ class Names(Network):
     RULES = [{"host": "web.test", "protocol": "http"}, allow("web.test", ECHO),
              allow("web.test", ECHO, "udp"), allow("prepare.test", 80, phase="prepare"),
              *({"host": f"rebind-{n}.test", "protocol": "http"}
-               for n in ("loopback", "host", "metadata", "private"))]
+               for n in ("loopback", "host", "metadata", "private")),
+             {"host": "rebind-zero.test", "protocol": "http", "private": True}]
 
     def test_other_hosts_ports_and_names(self):
         forged = r"GET / HTTP/1.1\r\nHost: web.test\r\n\r\n"
@@ -200,6 +201,7 @@ class Names(Network):
             ("warm", "tcp", "web.test", ECHO, "ok"),
             ("other-host", "tcp", "other.test", 80), ("other-port", "tcp", "web.test", 8080, "x"),
             ("other-port-udp", "udp", "web.test", 8080, "x"),
+            ("other-protocol", "udp", "web.test", 80, "x"),
             ("other-phase", "tcp", "prepare.test", 80),
             ("direct-same", "tcp", WEB, 80, forged), ("direct-other", "tcp", OTHER, 80, forged),
             ("forged-sni", "tcp", OTHER, 443, hello), ("metadata", "tcp", world.METADATA, 80),
@@ -216,6 +218,7 @@ class Names(Network):
             ("rebind-host", "tcp", "rebind-host.test", 80, "x"),
             ("rebind-metadata", "tcp", "rebind-metadata.test", 80, "x"),
             ("rebind-private", "tcp", "rebind-private.test", 80, "x"),
+            ("rebind-zero", "tcp", "rebind-zero.test", 80, "x"),
             ("ping", "run", BUSYBOX, "ping -c 1 -W 2", WEB),
             ("ping-host", "run", BUSYBOX, "ping -c 1 -W 2", frames.HOST_IP),
             ("last", "tcp", "web.test", ECHO, "still there"),
@@ -227,6 +230,9 @@ class Names(Network):
         self.check_found("last", "^data: still there$")
         self.check_refused(*(n for n, kind, *_ in lines if kind in ("tcp", "udp", "name") and
                              n not in ("warm", "last")), "resolver-udp", "resolver-tcp")
+        # at once, and not after a while
+        self.check_found("direct-same", "refused")
+        self.check_found("resolver-udp", "No route to host")
         self.check_found("label-txt", "^rcode 3 answers 0$")
         self.check_found("txt", "^rcode 0 answers 0$")
         self.check_found("ping", "exit 1")
@@ -237,6 +243,8 @@ class Names(Network):
                 ("phase", {"protocol": "dns", "host": "prepare.test"}),
                 ("port", {"protocol": "tcp", "host": "web.test", "port": 8080}),
                 ("port", {"protocol": "udp", "host": "web.test", "port": 8080}),
+                (".", {"protocol": "udp", "host": "web.test", "port": 80}),
+                ("no rule can allow", {"host": "rebind-zero.test", "address": "0.0.0.0"}),
                 ("no rule", {"protocol": "tcp", "address": WEB, "port": 80}),
                 (".", {"protocol": "tcp", "address": OTHER, "port": 80}),
                 (".", {"protocol": "tcp", "address": OTHER, "port": 443}),
@@ -338,6 +346,28 @@ class Link(Network):
         self.assertLessEqual(len(self.denied), 257)
         self.assertGreater(len(self.denied), 200)
         self.check_seen()
+
+
+class Phases(Network):
+    def test_connection_kept_open(self):
+        """What the play leaves open ends with it, and is not to be had again."""
+        hold = ("perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(PeerAddr => \"web.test\", "
+                f"PeerPort => {SINK}) or die; syswrite($s, \"x\"); fork and exit; setpgrp; "
+                "sleep 600'")
+        again = ("perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(PeerAddr => \"web.test\", "
+                 f"PeerPort => {SINK}); print $s && sysread($s, $x, 1) ? \"open\" : \"no\", \"\\n\"'")
+        self.spec(again,
+                  ansible=[{"hosts": "worker", "gather_facts": False, "tasks": [
+                      {"shell": hold + " </dev/null >/dev/null 2>&1"}]}],
+                  network={"allow": [allow("web.test", SINK, phase="prepare"),
+                                     allow("web.test", ECHO)],  # a build without has no device
+                           "prepare-repositories": False})
+        r = self.build(expect=4)
+        self.assertEqual(self.log().splitlines()[-1], "no", r)
+        self.denied = self.report()["denied"]
+        self.check_told(".", protocol="tcp", host="web.test", port=SINK)
+        seen = [n["what"] for n in W.seen()]
+        self.assertEqual(seen, ["tcp", "tcp-end"], W.seen())
 
 
 class Six(Network):

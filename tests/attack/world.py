@@ -30,7 +30,7 @@ WEB6, OTHER6 = "2a0e:77::10", "2a0e:77::20"
 NAMES = {
     "web.test": WEB, "prepare.test": WEB, "six.test": WEB6, "other.test": OTHER,
     "lan.test": PRIVATE, "rebind-loopback.test": "127.0.0.1", "rebind-host.test": HOST,
-    "rebind-metadata.test": METADATA, "rebind-private.test": PRIVATE,
+    "rebind-metadata.test": METADATA, "rebind-zero.test": "0.0.0.0", "rebind-private.test": PRIVATE,
 }
 ECHO, SOURCE, SINK = 7, 19, 9  # echo, an endless sender, a reader that says how much it got
 POUR, DRAW = 5001, 5002  # streams with checksums, from the worker and to it
