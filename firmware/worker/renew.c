@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* renew INPUT SECONDS SEED: makes a restored worker one of its own.
+ *
+ * All workers of a template have the same past. This takes the files of the worker's own input disk
+ * to /run, sets the clock, gives the kernel's random numbers a seed that no other worker has, and
+ * makes a machine id from them.
+ *
+ * It comes with each build, into images of any age, so it needs nothing of them: no libc, no
+ * dynamic linker, a few system calls. And it is one program: after a restore every instruction has
+ * to be translated anew under emulation, where a shell with tar, date and rm took 0.3 s of it.
+ */
+#include <asm/unistd.h>
+#include <linux/random.h>
+
+#define SEED_SIZE 32
+#define HEAD_MAX  (1024 * 1024) /* of the input disk: the files for the driver */
+#define BLOCK	  512
+#define ID_SIZE	  16
+
+#define AT_FDCWD       (-100)
+#define O_RDONLY       0
+#define O_WRONLY       1
+#define O_RDWR	       2
+#define O_CREAT	       0100
+#define O_TRUNC	       01000
+#define CLOCK_REALTIME 0
+
+static long call(long n, long a, long b, long c, long d)
+{
+#if defined(__x86_64__)
+	register long r10 __asm__("r10") = d;
+	long r;
+
+	__asm__ volatile("syscall"
+			 : "=a"(r)
+			 : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10)
+			 : "rcx", "r11", "memory");
+	return r;
+#elif defined(__aarch64__)
+	register long x8 __asm__("x8") = n;
+	register long x0 __asm__("x0") = a;
+	register long x1 __asm__("x1") = b;
+	register long x2 __asm__("x2") = c;
+	register long x3 __asm__("x3") = d;
+
+	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3) : "memory");
+	return x0;
+#else
+#error "no system calls for this architecture"
+#endif
+}
+
+static long open_file(const char *path, long flags, long mode)
+{
+	return call(__NR_openat, AT_FDCWD, (long)path, flags, mode);
+}
+
+static int same(const char *a, const char *b)
+{
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	return *a == *b;
+}
+
+static char head[HEAD_MAX];
+
+/* The archive's header fields (ustar, POSIX.1-2017 pax): name 100, mode 8, ..., size 12 at 124. */
+static long octal(const char *p, int n)
+{
+	long v = 0;
+
+	for (int i = 0; i < n && p[i] >= '0' && p[i] <= '7'; i++)
+		v = v * 8 + (p[i] - '0');
+	return v;
+}
+
+static int write_file(const char *name, long mode, const char *data, long size)
+{
+	char path[5 + 100 + 1] = "/run/";
+	long fd, done;
+
+	for (int i = 0; i < 100; i++)
+		path[5 + i] = name[i];
+	/* these are what runs now, and part of what a template is known by */
+	if (same(path, "/run/contractor/driver") || same(path, "/run/contractor/renew"))
+		return 0;
+	fd = open_file(path, O_WRONLY | O_CREAT | O_TRUNC, mode);
+	if (fd < 0)
+		return -1;
+	for (long at = 0; at < size; at += done) {
+		done = call(__NR_write, fd, (long)(data + at), size - at, 0);
+		if (done <= 0)
+			return -1;
+	}
+	return (int)call(__NR_close, fd, 0, 0, 0);
+}
+
+/* Reads on while a header or the data behind it is not complete: most heads are a few KiB. */
+static int unpack(const char *disk)
+{
+	long fd = open_file(disk, O_RDONLY, 0), have = 0, at = 0, size, n;
+
+	if (fd < 0)
+		return -1;
+	for (;;) {
+		const char *h = head + at;
+
+		size = have >= at + BLOCK ? octal(h + 124, 12) : 0;
+		if (have < at + BLOCK || have < at + BLOCK + size) {
+			if (have == HEAD_MAX)
+				return -1;
+			n = HEAD_MAX - have < 16384 ? HEAD_MAX - have : 16384;
+			n = call(__NR_read, fd, (long)(head + have), n, 0);
+			if (n <= 0)
+				return -1;
+			have += n;
+			continue;
+		}
+		if (!h[0])
+			return (int)call(__NR_close, fd, 0, 0, 0);
+		if ((h[156] == '0' || !h[156]) &&
+		    write_file(h, octal(h + 100, 8), h + BLOCK, size) < 0)
+			return -1;
+		at += BLOCK + (size + BLOCK - 1) / BLOCK * BLOCK;
+	}
+}
+
+static int set_clock(const char *text)
+{
+	long now[2] = {0, 0};
+
+	for (; *text >= '0' && *text <= '9'; text++)
+		now[0] = now[0] * 10 + (*text - '0');
+	return *text || !now[0] ? -1
+				: (int)call(__NR_clock_settime, CLOCK_REALTIME, (long)now, 0, 0);
+}
+
+static int digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* As rand_pool_info, whose last member has no size. */
+static struct {
+	int entropy_count, buf_size;
+	unsigned char buf[SEED_SIZE];
+} pool = {SEED_SIZE * 8, SEED_SIZE, {0}};
+
+/*
+ * To write to /dev/urandom would not do: the kernel mixes that in, and goes on with the old key
+ * until it is time for the next (random(4)). RNDADDENTROPY credits the seed; RNDRESEEDCRNG takes a
+ * new key at once, and with it every buffered number is void.
+ */
+static int reseed(const char *hex)
+{
+	long fd;
+
+	for (int i = 0; i < SEED_SIZE; i++) {
+		int high = digit(hex[2 * i]), low = high < 0 ? -1 : digit(hex[2 * i + 1]);
+
+		if (low < 0)
+			return -1;
+		pool.buf[i] = (unsigned char)(high << 4 | low);
+	}
+	fd = open_file("/dev/urandom", O_RDWR, 0);
+	if (fd < 0 || call(__NR_ioctl, fd, (long)RNDADDENTROPY, (long)&pool, 0) < 0 ||
+	    call(__NR_ioctl, fd, (long)RNDRESEEDCRNG, 0, 0) < 0)
+		return -1;
+	return (int)call(__NR_close, fd, 0, 0, 0);
+}
+
+static int machine_id(void)
+{
+	static const char digits[] = "0123456789abcdef";
+	unsigned char id[ID_SIZE];
+	char text[2 * ID_SIZE + 1];
+	long fd;
+
+	if (call(__NR_getrandom, (long)id, ID_SIZE, 0, 0) != ID_SIZE)
+		return -1;
+	for (int i = 0; i < ID_SIZE; i++) {
+		text[2 * i] = digits[id[i] >> 4];
+		text[2 * i + 1] = digits[id[i] & 15];
+	}
+	text[2 * ID_SIZE] = '\n';
+	fd = open_file("/etc/machine-id", O_WRONLY | O_CREAT | O_TRUNC, 0444);
+	if (fd < 0 || call(__NR_write, fd, (long)text, sizeof(text), 0) != (long)sizeof(text))
+		return -1;
+	return (int)call(__NR_close, fd, 0, 0, 0);
+}
+
+static int fail(const char *what)
+{
+	long n = 0;
+
+	while (what[n])
+		n++;
+	(void)call(__NR_write, 2, (long)what, n, 0);
+	return 1;
+}
+
+/* argc, and the arguments behind it, are where the stack pointer is. */
+__attribute__((used)) static void start(const long *stack)
+{
+	const char *const *argv = (const char *const *)(stack + 1);
+	int r = 0;
+
+	if (stack[0] != 4)
+		r = fail("three arguments are needed\n");
+	else if (unpack(argv[1]) < 0)
+		r = fail("the head of the input disk cannot be unpacked\n");
+	else if (set_clock(argv[2]) < 0)
+		r = fail("the clock cannot be set\n");
+	else if (reseed(argv[3]) < 0)
+		r = fail("the random numbers cannot be reseeded\n");
+	else if (machine_id() < 0)
+		r = fail("/etc/machine-id cannot be written\n");
+	(void)call(__NR_exit_group, r, 0, 0, 0);
+	__builtin_unreachable();
+}
+
+#if defined(__x86_64__)
+__asm__(".globl _start\n_start: xor %ebp, %ebp\n mov %rsp, %rdi\n and $-16, %rsp\n call start\n");
+#elif defined(__aarch64__)
+__asm__(".globl _start\n_start: mov x29, xzr\n mov x0, sp\n bl start\n");
+#endif
