@@ -22,6 +22,7 @@
 #include "report.h"
 #include "scratch.h"
 #include "session.h"
+#include "template.h"
 #include "turn.h"
 #include "vm/find.h"
 
@@ -398,42 +399,73 @@ void build_judge_disk(struct build *b, const struct disks *d)
 	}
 }
 
-/* The build itself, in a worker that has the layer (-1: none) below its disk. */
-static void run_build(struct build *b, const char *cache, int layer)
+/* One worker, booted or restored, up to its verdict. */
+static void run_once(struct build *b, const struct template_worker *w, const struct template *t,
+		     struct disks *disks)
 {
-	_cleanup_(disks_done) struct disks disks = DISKS_INIT;
-	_cleanup_free_ struct net_rule *rules = NULL;
-	struct disks_request q = {.dir = cache, .spec = b->spec, .layer = layer >= 0};
+	const bool warm = t->memory >= 0;
+	const struct disks_request q = {.dir = w->cache,
+					.spec = b->spec,
+					.rules = w->rules,
+					.n_rules = w->n_rules,
+					.layer = w->layer >= 0,
+					.scratch = warm ? &t->scratch : NULL};
 	struct err e = ERR_INIT;
-	int r = prepare_rules(b, NET_PHASE_BUILD, &rules, &q.n_rules, &e);
 
-	q.rules = rules;
-	if (r == 0)
-		r = disks_make(&q, &disks, &e);
-	if (r < 0) {
+	if (disks_make(&q, disks, &e) < 0) {
 		b->verdict = verdict_make(VERDICT_INFRASTRUCTURE, "%s", e.text);
 		return;
 	}
 	const struct session_job job = {
-		.input_rw = disks.input_rw,
-		.input = disks.input,
-		.output = disks.output,
-		.scratch = disks.scratch,
-		.layer = layer,
-		.scratch_full_at = disks.scratch_full_at,
-		.rules = rules,
-		.n_rules = q.n_rules,
+		.template = warm ? ORDER_TEMPLATE_USE : ORDER_TEMPLATE_NONE,
+		.memory = t->memory,
+		.state = t->state,
+		.input_rw = disks->input_rw,
+		.input = disks->input,
+		.output = disks->output,
+		.scratch = disks->scratch,
+		.layer = w->layer,
+		.scratch_full_at = disks->scratch_full_at,
+		.rules = w->rules,
+		.n_rules = w->n_rules,
 		.files = -1,
 	};
 	build_cgroup_make(b);
 	session_run(b, &job);
 	build_cgroup_judge(b);
 	cgroup_done(&b->cgroup);
-	ui_output_end(&b->ui);
-	build_judge_disk(b, &disks);
-	if (b->verdict.kind == VERDICT_BUILT || b->verdict.kind == VERDICT_FAILED)
-		save(b, disks.output);
-	build_judge_denied(b);
+}
+
+/* The build itself, in a worker that has the layer (-1: none) below its disk. */
+static void run_build(struct build *b, const char *cache, int layer)
+{
+	_cleanup_(disks_done) struct disks disks = DISKS_INIT;
+	_cleanup_free_ struct net_rule *rules = NULL;
+	struct template_worker w = {.cache = cache, .layer = layer};
+	struct template t = TEMPLATE_INIT;
+	struct err e = ERR_INIT;
+
+	if (prepare_rules(b, NET_PHASE_BUILD, &rules, &w.n_rules, &e) < 0) {
+		b->verdict = verdict_make(VERDICT_INFRASTRUCTURE, "%s", e.text);
+		return;
+	}
+	w.rules = rules;
+	if (template_get(b, &w, &t)) {
+		run_once(b, &w, &t, &disks);
+		if (b->verdict.cold) {
+			template_failed(b, &t, b->verdict.reason);
+			disks_done(&disks);
+			buf_done(&b->sources);
+			b->spent = b->peak;
+			run_once(b, &w, &t, &disks);
+		}
+		ui_output_end(&b->ui);
+		build_judge_disk(b, &disks);
+		if (b->verdict.kind == VERDICT_BUILT || b->verdict.kind == VERDICT_FAILED)
+			save(b, disks.output);
+		build_judge_denied(b);
+	}
+	template_done(b, &t);
 }
 
 static void run_worker(struct build *b)

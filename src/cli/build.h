@@ -35,7 +35,8 @@ struct build_options {
 	uint64_t jobs_limit; /* builds of the user at a time; 0: as many as processors */
 	bool jobserver;	     /* take processors from make */
 	bool force_tcg;
-	bool refresh; /* run the play, whatever is in the cache */
+	bool refresh; /* run the play and make the template, whatever is in the cache */
+	bool cold;    /* neither make nor use a template */
 	bool debug;
 };
 
@@ -58,6 +59,13 @@ struct build_layer {
 	char key[SHA256_HEX_SIZE];
 	uint64_t made;		 /* seconds since 1970 */
 	char note[ERR_TEXT_MAX]; /* why it was made anew, or is not kept; "" */
+};
+
+/* What became of the worker's memory template, for the report. */
+struct build_template {
+	const char *what; /* "off", "none", "made", "used", "failed" */
+	char key[SHA256_HEX_SIZE];
+	char note[ERR_TEXT_MAX]; /* why there is none, or an older one went, or this is not kept */
 };
 
 /* How far the copy of a phase is. */
@@ -87,6 +95,7 @@ struct build {
 		spent; /* by the sessions before the present one, in its growing figures */
 	enum play_need play;
 	struct build_layer layer;
+	struct build_template template;
 	struct cgroup cgroup; /* of the worker, or of the manager VM */
 	struct space space;   /* the file systems that the build writes to */
 	struct build_denied *denied;

@@ -16,6 +16,7 @@ enum {
 	OPT_LOCK_WAIT,
 	OPT_MACHINE,
 	OPT_REFRESH,
+	OPT_COLD,
 	OPT_TCG,
 	OPT_NICE,
 	OPT_IO,
@@ -46,7 +47,9 @@ static const struct option_def defs[] = {
 	{OPT_CACHE, "cache-dir", "DIR",
 	 "where the disks are, and the records where the home is\nread-only", "@dir"},
 	{OPT_MACHINE, "machine", "TYPE", "microvm, q35 or virt", "microvm q35 virt"},
-	{OPT_REFRESH, "refresh", NULL, "run the play anew, whatever is kept of it", NULL},
+	{OPT_REFRESH, "refresh", NULL,
+	 "run the play and make the memory template anew, whatever\nis kept of them", NULL},
+	{OPT_COLD, "cold", NULL, "boot the worker; neither make nor use a memory template", NULL},
 	{OPT_TCG, "tcg", NULL, "emulate, even where there is KVM", NULL},
 	{OPT_NICE, "nice", "N", "priority of the worker, over the spec's (10)", NULL},
 	{OPT_IO, "io", "CLASS", "the worker's disk accesses, over the spec's: low, idle, normal",
@@ -75,6 +78,9 @@ const struct option_verb verb_build = {
 static int take_flag(struct build *b, int opt)
 {
 	switch (opt) {
+	case OPT_COLD:
+		b->opt.cold = true;
+		return 0;
 	case OPT_REFRESH:
 		b->opt.refresh = true;
 		return 0;

@@ -14,6 +14,7 @@
 #include "net/ruleset.h"
 #include "paths.h"
 #include "scratch.h"
+#include "template-file.h"
 
 /*
  * The input disk must have its size when QEMU opens it, before the packer knows it; as a hole it
@@ -22,6 +23,16 @@
 #define INPUT_SIZE (1024 * GIB)
 
 #define DRIVER_MAX (512 * KIB)
+
+/* Workers of another architecture than this program's are never restored. */
+#if defined(__x86_64__)
+#define OUR_ARCH "x86_64"
+#elif defined(__aarch64__)
+#define OUR_ARCH "aarch64"
+#else
+#define OUR_ARCH ""
+#endif
+#define RENEW "worker/renew." OUR_ARCH
 
 /* export NAME='value' lines that any POSIX sh reads back byte for byte. */
 static int make_env_file(const struct spec *spec, struct buf *out)
@@ -74,7 +85,17 @@ int disks_read_driver(struct buf *out, struct err *e)
 {
 	int r = read_firmware("worker/driver", out, e);
 
-	return r < 0 ? r : read_firmware("worker/failed_task.py", out, e);
+	if (r == 0)
+		r = read_firmware("worker/failed_task.py", out, e);
+	(void)read_firmware(RENEW, out, NULL);
+	return r;
+}
+
+bool disks_can_restore(const char *arch)
+{
+	_cleanup_buf_ struct buf renew = {0};
+
+	return strcmp(arch, OUR_ARCH) == 0 && read_firmware(RENEW, &renew, NULL) == 0;
 }
 
 /* The files of the first archive, in the order in which they are added. */
@@ -90,7 +111,8 @@ static void add(struct head *h, const char *name, const void *data, size_t len, 
 
 static int write_head(int fd, const struct disks_request *q, struct err *e)
 {
-	_cleanup_buf_ struct buf driver = {0}, env = {0}, network = {0}, callback = {0};
+	_cleanup_buf_ struct buf driver = {0}, env = {0}, network = {0}, callback = {0},
+				 renew = {0};
 	_cleanup_free_ char *playbook = q->prepare ? json_print(q->spec->ansible) : NULL;
 	struct head h = {.n = 0};
 	int r = read_firmware("worker/driver", &driver, e);
@@ -103,6 +125,8 @@ static int write_head(int fd, const struct disks_request *q, struct err *e)
 	    (q->n_rules > 0 && make_network_file(q, &network) < 0))
 		return err_oom(e);
 	add(&h, "driver", driver.data, driver.len, 0755);
+	if (!q->prepare && read_firmware(RENEW, &renew, NULL) == 0)
+		add(&h, "renew", renew.data, renew.len, 0755);
 	if (q->n_rules > 0)
 		add(&h, "network", buf_str(&network), network.len, 0644);
 	if (q->layer)
@@ -112,7 +136,7 @@ static int write_head(int fd, const struct disks_request *q, struct err *e)
 		add(&h, "failed_task.py", callback.data, callback.len, 0644);
 		if (q->repositories)
 			add(&h, "repositories", "", 0, 0644);
-	} else {
+	} else if (!q->template) {
 		add(&h, "recipe", q->spec->build, strlen(q->spec->build), 0644);
 		add(&h, "env", buf_str(&env), env.len, 0644);
 	}
@@ -152,6 +176,28 @@ static int make_fixed(const char *dir, uint64_t size, const char *what, int *ret
 	return 0;
 }
 
+static int make_scratch(uint64_t size, struct disks *d, struct err *e)
+{
+	int r = scratch_format(d->scratch, size, e);
+
+	return r < 0 ? r : scratch_full_mark(d->scratch, &d->scratch_full_at, e);
+}
+
+/* As a template's worker has left it: what is in that worker's memory belongs to it. */
+static int copy_scratch(const struct disks_copy *from, uint64_t size, struct disks *d,
+			struct err *e)
+{
+	int r = template_copy(from->fd, from->offset, d->scratch, 0, size);
+	struct stat st;
+
+	if (r == 0 && fstat(d->scratch, &st) < 0)
+		r = -errno;
+	if (r < 0)
+		return err_errno(e, r, "cannot copy the template's scratch disk");
+	d->scratch_full_at = (uint64_t)st.st_blocks * 512 + from->room;
+	return 0;
+}
+
 int disks_make(const struct disks_request *q, struct disks *ret, struct err *e)
 {
 	const struct spec_limits *l = &q->spec->limits;
@@ -164,9 +210,8 @@ int disks_make(const struct disks_request *q, struct disks *ret, struct err *e)
 	if (r == 0)
 		r = make_fixed(q->dir, l->disk, "scratch", &d.scratch, e);
 	if (r == 0)
-		r = scratch_format(d.scratch, l->disk, e);
-	if (r == 0)
-		r = scratch_full_mark(d.scratch, &d.scratch_full_at, e);
+		r = q->scratch ? copy_scratch(q->scratch, l->disk, &d, e)
+			       : make_scratch(l->disk, &d, e);
 	if (r < 0) {
 		disks_done(&d);
 		return r;

@@ -22,6 +22,13 @@ struct disks {
 /* The output disk of a worker from which no files come back. */
 #define DISKS_NO_OUTPUT (1 * MIB)
 
+/* A scratch disk that a worker has mounted, in a file at an offset. */
+struct disks_copy {
+	int fd;
+	uint64_t offset;
+	uint64_t room; /* bytes that it may grow by until it is full */
+};
+
 /* What the disks are for; pointers are borrowed. */
 struct disks_request {
 	const char *dir; /* where the files are made */
@@ -31,6 +38,8 @@ struct disks_request {
 	bool prepare;	   /* for the spec's play, else for its build */
 	bool repositories; /* the play may reach those of the image */
 	bool layer;	   /* the worker has a layer, made by a play */
+	bool template;	   /* for a worker that becomes a template: no recipe, no environment */
+	const struct disks_copy *scratch; /* NULL: an empty one, by mke2fs */
 };
 
 /*
@@ -40,7 +49,10 @@ struct disks_request {
  */
 int disks_make(const struct disks_request *q, struct disks *ret, struct err *e);
 
-/* The driver that goes into every worker. 0 or a negative errno. */
+/* Whether workers of that architecture can be restored: there is a program that reseeds them. */
+bool disks_can_restore(const char *arch);
+
+/* The driver that goes into every worker, with what it needs. 0 or a negative errno. */
 int disks_read_driver(struct buf *out, struct err *e);
 void disks_done(struct disks *d);
 

@@ -34,6 +34,7 @@ void job_order(const struct build *b, const struct session_job *job, struct orde
 		.kernel = {m->kernel.offset, m->kernel.size},
 		.initrd = {m->initrd.offset, m->initrd.size},
 		.boot_ms = b->opt.boot_ms,
+		.template = job->template,
 		.prepare = job->prepare,
 		.time_ms = left(l->time_ms, b->spent.at_ms),
 		.cpu_time_ms = left(l->cpu_time_ms, b->spent.cpu_ms),

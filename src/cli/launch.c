@@ -70,7 +70,7 @@ struct optional {
 	char number[8];
 };
 
-#define OPTIONAL_MAX 3
+#define OPTIONAL_MAX 5
 
 /* The numbers are those of the descriptors that launch_single hands on. */
 static void make_argv(const char *argv[24], struct optional optional[OPTIONAL_MAX], bool debug)
@@ -123,6 +123,8 @@ pid_t launch_single(const struct launch_files *files, int debug, int *ret_contro
 	(void)make_env(env, store);
 	struct optional optional[OPTIONAL_MAX] = {
 		{.option = "--layer", .fd = files->layer},
+		{.option = "--memory", .fd = files->memory},
+		{.option = "--state", .fd = files->state},
 		{.option = "--dialer", .fd = files->dialer},
 		{.option = "--cgroup", .fd = files->cgroup},
 	};

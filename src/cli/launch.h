@@ -10,9 +10,10 @@
 /* Descriptors for the manager; they stay the caller's. */
 struct launch_files {
 	int image, input, output, scratch;
-	int layer;  /* -1: nothing was prepared */
-	int dialer; /* -1: the build has no network */
-	int cgroup; /* cgroup.procs of the one for QEMU; -1: none */
+	int layer;	   /* -1: nothing was prepared */
+	int dialer;	   /* -1: the build has no network */
+	int memory, state; /* of a template; -1: none */
+	int cgroup;	   /* cgroup.procs of the one for QEMU; -1: none */
 };
 
 /*

@@ -156,6 +156,21 @@ static void add_prepare(const struct build *b, cJSON *report)
 		add_text(o, "note", l->note);
 }
 
+static void add_template(const struct build *b, cJSON *report)
+{
+	const struct build_template *t = &b->template;
+	cJSON *o;
+
+	if (!t->what)
+		return;
+	o = cJSON_AddObjectToObject(report, "template");
+	(void)cJSON_AddStringToObject(o, "what", t->what);
+	if (t->key[0])
+		(void)cJSON_AddStringToObject(o, "key", t->key);
+	if (t->note[0])
+		add_text(o, "note", t->note);
+}
+
 static void add_versions(const struct build *b, cJSON *report)
 {
 	cJSON *o = cJSON_AddObjectToObject(report, "versions");
@@ -221,6 +236,7 @@ cJSON *report_make(const struct build *b)
 	add_limits(b, j);
 	build_cgroup_report(b, j);
 	add_prepare(b, j);
+	add_template(b, j);
 	add_denied(b, j);
 	add_outside_links(b, j);
 	add_paths(b, j);

@@ -107,6 +107,8 @@ int session_start_manager(struct session *s, const struct proto_callbacks *cb, s
 		.layer = job->layer,
 		.dialer = -1,
 		.cgroup = s->b->cgroup.procs,
+		.memory = job->template == ORDER_TEMPLATE_NONE ? -1 : job->memory,
+		.state = job->template == ORDER_TEMPLATE_NONE ? -1 : job->state,
 	};
 	struct order order;
 	int control = -1, r;

@@ -179,9 +179,18 @@ static void check_untold(struct session *s)
 	denied_added(s, d);
 }
 
+static struct verdict judge_end(const struct session_job *job, const cJSON *msg)
+{
+	if (job->prepare)
+		return verdict_of_play(msg);
+	if (job->template != ORDER_TEMPLATE_NONE)
+		return verdict_of_template(msg, job->template == ORDER_TEMPLATE_SAVE);
+	return verdict_of_end(msg);
+}
+
 static void on_end_message(struct session *s, const cJSON *msg)
 {
-	struct verdict v = s->job->prepare ? verdict_of_play(msg) : verdict_of_end(msg);
+	struct verdict v = judge_end(s->job, msg);
 	struct limits_sample peak = {0};
 
 	check_untold(s);
@@ -449,7 +458,7 @@ void session_run(struct build *b, const struct session_job *job)
 		r = watch(&s, &e);
 	if (r == 0)
 		r = session_start_manager(&s, &cb, &e);
-	if (r == 0)
+	if (r == 0 && job->template != ORDER_TEMPLATE_SAVE)
 		r = start_packing(&s, &e);
 	if (r == 0)
 		r = loop_run(s.loop);

@@ -4,9 +4,12 @@
 #define CONTRACTOR_CLI_SESSION_H
 
 #include "build.h"
+#include "manager/order.h"
 
 /* What one manager does: the play of a spec, or its build. Descriptors and rules are borrowed. */
 struct session_job {
+	enum order_template template; /* and its files, when it is not NONE */
+	int memory, state;
 	bool prepare; /* the play, whose changes are on the scratch disk afterwards */
 	int input_rw; /* for the packer */
 	int input, output, scratch;

@@ -97,6 +97,21 @@ struct verdict verdict_of_end(const cJSON *end)
 	return v;
 }
 
+struct verdict verdict_of_template(const cJSON *end, bool save)
+{
+	const char *outcome = json_str(end, "outcome"), *reason = json_str(end, "reason");
+	struct verdict v;
+
+	if (save && outcome && strcmp(outcome, "saved") == 0)
+		return verdict_make(VERDICT_BUILT, "%s", "");
+	if (!outcome || strcmp(outcome, "template") != 0 || !reason)
+		return verdict_of_end(end);
+	v = verdict_make(VERDICT_INFRASTRUCTURE, "%s", "");
+	(void)text_escape_line(reason, strlen(reason), v.reason, sizeof(v.reason));
+	v.cold = true;
+	return v;
+}
+
 struct verdict verdict_of_play(const cJSON *end)
 {
 	struct verdict v = verdict_of_end(end);

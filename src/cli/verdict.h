@@ -24,6 +24,7 @@ struct verdict {
 	char reason[ERR_TEXT_MAX];
 	char limit[32];		       /* which, when kind is VERDICT_LIMIT */
 	uint64_t granted, used, at_ms; /* of that limit; since the worker's start */
+	bool cold;		       /* the template's fault: begin again without one */
 	bool play;		       /* it is the play's, not the build's */
 };
 
@@ -41,6 +42,12 @@ struct verdict verdict_of_end(const cJSON *end);
  * task that failed, or VERDICT_INFRASTRUCTURE where it says that something could not be fetched.
  */
 struct verdict verdict_of_play(const cJSON *end);
+
+/*
+ * The same of a manager that was to make a template (save) or use one: VERDICT_BUILT when it is
+ * saved, and `cold` where the template is at fault.
+ */
+struct verdict verdict_of_template(const cJSON *end, bool save);
 
 /* The verdict that a limit was met; `used` in the limit's own unit. */
 struct verdict verdict_limit(const char *name, uint64_t granted, uint64_t used, uint64_t at_ms);

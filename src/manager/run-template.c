@@ -45,6 +45,8 @@ static void on_saved(int code, const struct err *e, void *user_data)
 {
 	struct run *r = user_data;
 
+	if (code == -ECONNRESET)
+		return; /* QEMU's end is still to come, and tells more */
 	if (code < 0) {
 		run_finish(r, "broken", "QEMU cannot save the worker: %s", e->text);
 		return;
@@ -69,6 +71,8 @@ static void on_loaded(int code, const struct err *e, void *user_data)
 {
 	struct run *r = user_data;
 
+	if (code == -ECONNRESET)
+		return;
 	if (code < 0) {
 		run_finish(r, "broken", "QEMU cannot restore the worker: %s", e->text);
 		return;

@@ -182,6 +182,11 @@ static int read_priority(struct reader *r, const struct node *v)
 	return field_read_all(r, v, "priority", fields, ARRAY_SIZE(fields));
 }
 
+static int read_template(struct reader *r, const struct node *v)
+{
+	return field_bool(r, v, &r->spec->template);
+}
+
 static bool is_env_name(const char *s)
 {
 	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
@@ -282,6 +287,7 @@ int spec_read_root(struct reader *r, const struct node *root)
 		{"ansible", read_ansible, false},
 		{"ansible-files", read_ansible_files, false},
 		{"prepare", read_prepare, false},
+		{"template", read_template, false},
 		{"source", read_source, true},
 		{"workspace", read_workspace, true},
 		{"build", read_build, true},

@@ -51,6 +51,7 @@ int spec_parse(const char *path, const char *dir, const char *text, size_t len, 
 		return err_oom(e);
 	s->limits = spec_limits_default();
 	s->priority.nice = SPEC_NICE_DEFAULT;
+	s->template = true;
 	s->network.denied_fails = true;
 	s->network.prepare_repositories = true;
 	s->path = strdup(path);

@@ -93,6 +93,7 @@ struct spec {
 	char *source;
 	char *workspace;
 	char *build;
+	bool template;		     /* the worker may start from a memory template */
 	uint64_t prepare_max_age_ms; /* of what a play has prepared; 0: any age */
 	char *arch;		     /* NULL: the image's */
 	char *ansible_files;	     /* folder with roles and files of the play; NULL: none */

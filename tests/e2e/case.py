@@ -89,7 +89,9 @@ class Case(unittest.TestCase):
         """Writes a spec; keys with _ for -."""
         if image and not os.path.lexists(self.path("worker.img")):
             self.image()
-        spec = {"worker-image": "worker.img", "source": "code", "workspace": "ws"}
+        # off: a template pays when its second build comes, and most tests have one
+        spec = {"worker-image": "worker.img", "source": "code", "workspace": "ws",
+                "template": False}
         spec.update({k.replace("_", "-"): v for k, v in more.items()})
         spec["build"] = build
         self.write(name, yaml.safe_dump({k: v for k, v in spec.items() if v is not None}))

@@ -116,6 +116,35 @@ START_TEST(verdicts)
 }
 END_TEST
 
+/* What only a manager that has to do with a template may say. */
+START_TEST(template_verdicts)
+{
+	static const char saved[] = "{\"outcome\": \"saved\", \"reason\": \"\"}";
+	static const char failed[] = "{\"outcome\": \"template\", \"reason\": \"QEMU\\n\"}";
+	cJSON *j = NULL;
+	struct verdict v = of(saved);
+
+	ck_assert_int_eq(v.kind, VERDICT_INFRASTRUCTURE);
+	v = of(failed);
+	ck_assert(v.kind == VERDICT_INFRASTRUCTURE && !v.cold);
+	ck_assert_int_eq(json_parse(saved, strlen(saved), &j, NULL), 0);
+	v = verdict_of_template(j, true);
+	ck_assert(v.kind == VERDICT_BUILT && v.exit_code == -1);
+	v = verdict_of_template(j, false);
+	ck_assert(v.kind == VERDICT_INFRASTRUCTURE && !v.cold);
+	j = json_free(j);
+	ck_assert_int_eq(json_parse(failed, strlen(failed), &j, NULL), 0);
+	v = verdict_of_template(j, false);
+	ck_assert(v.kind == VERDICT_INFRASTRUCTURE && v.cold);
+	ck_assert_str_eq(v.reason, "QEMU\\n");
+	j = json_free(j);
+	ck_assert_int_eq(json_parse("{\"outcome\": \"template\"}", 23, &j, NULL), 0);
+	v = verdict_of_template(j, true);
+	ck_assert(v.kind == VERDICT_INFRASTRUCTURE && !v.cold);
+	j = json_free(j);
+}
+END_TEST
+
 static struct verdict of_play(const char *text)
 {
 	cJSON *j = NULL;
@@ -233,6 +262,7 @@ Suite *unit_suite(void)
 	TCase *tc = unit_case(s, "cli");
 
 	tcase_add_test(tc, verdicts);
+	tcase_add_test(tc, template_verdicts);
 	tcase_add_test(tc, limit_verdicts);
 	tcase_add_test(tc, bars);
 	tcase_add_test(tc, host_space);

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What a template is made from, input by input. */
+#include "template-key.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/io.h"
+#include "cache-key.h"
+#include "paths.h"
+#include "vm/find.h"
+#include "vm/vm.h"
+
+#define INPUTS_MAX  16
+#define CPUINFO_MAX (1 * MIB)
+
+struct inputs {
+	struct cache_input v[INPUTS_MAX];
+	size_t n;
+};
+
+static void add(struct inputs *in, const char *name, const void *data, size_t len)
+{
+	in->v[in->n++] = (struct cache_input){name, data, len};
+}
+
+static void add_text(struct inputs *in, const char *name, const char *text)
+{
+	add(in, name, text, strlen(text));
+}
+
+/* The lines that tell one kind of processor from another, of the first one. */
+static void read_cpu(struct buf *out)
+{
+	static const char *const lines[] = {"model name", "stepping", "microcode", "flags",
+					    "CPU part"};
+	_cleanup_buf_ struct buf all = {0};
+	const char *p;
+
+	if (io_read_file(AT_FDCWD, "/proc/cpuinfo", CPUINFO_MAX, &all, NULL) < 0)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		p = strstr(buf_str(&all), lines[i]);
+		if (p)
+			(void)buf_put(out, p, strcspn(p, "\n") + 1);
+	}
+}
+
+struct programs {
+	char qemu[CACHE_IDENTITY_MAX], manager[CACHE_IDENTITY_MAX], image[CACHE_IDENTITY_MAX];
+};
+
+static int identify(const struct build *b, struct programs *p, struct err *e)
+{
+	_cleanup_free_ char *manager = NULL;
+	char qemu[PATH_MAX];
+	int r = vm_find_qemu(b->manifest->arch, qemu, e);
+
+	if (r == 0)
+		r = cache_identity_of(qemu, p->qemu, e);
+	if (r == 0)
+		r = paths_manager(&manager, e);
+	if (r == 0)
+		r = cache_identity_of(manager, p->manager, e);
+	if (r < 0)
+		return r;
+	r = cache_identity(b->image_fd, p->image);
+	return r < 0 ? err_errno(e, r, "the worker image") : 0;
+}
+
+int template_key(const struct build *b, const struct template_worker *w, char ret[SHA256_HEX_SIZE],
+		 struct err *e)
+{
+	const struct spec_limits *l = &b->spec->limits;
+	const uint64_t sizes[] = {l->cpus,   l->memory,	     l->disk,
+				  l->output, w->n_rules > 0, w->layer >= 0};
+	_cleanup_buf_ struct buf cpu = {0}, driver = {0};
+	struct inputs in = {.n = 0};
+	struct programs p;
+	char why[256];
+	int r = identify(b, &p, e);
+
+	if (r == 0)
+		r = disks_read_driver(&driver, e);
+	if (r < 0)
+		return r;
+	read_cpu(&cpu);
+	add_text(&in, "format", "contractor template 1");
+	add_text(&in, "contractor", CONTRACTOR_VERSION);
+	add_text(&in, "manager", p.manager);
+	add_text(&in, "qemu", p.qemu);
+	add_text(&in, "image", b->manifest->sha256);
+	add_text(&in, "image-file", p.image);
+	add_text(&in, "cmdline", b->manifest->cmdline);
+	add_text(&in, "arch", b->manifest->arch);
+	add_text(&in, "machine", b->machine);
+	add_text(&in, "accelerator",
+		 !b->opt.force_tcg &&
+				 vm_probe_accel(b->manifest->arch, why, sizeof(why)) == VM_ACCEL_KVM
+			 ? "kvm"
+			 : "tcg");
+	add(&in, "processor", cpu.data, cpu.len);
+	add(&in, "sizes", sizes, sizeof(sizes));
+	add(&in, "driver", driver.data, driver.len);
+	add_text(&in, "layer", w->layer >= 0 ? b->layer.key : "");
+	cache_key(in.v, in.n, ret);
+	return 0;
+}
