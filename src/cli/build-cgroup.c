@@ -21,6 +21,7 @@ void build_cgroup_make(struct build *b)
 	};
 	struct err e = ERR_INIT;
 
+	b->cgroup = (struct cgroup)CGROUP_INIT;
 	w.pids = vm_threads_max(w.cpus);
 	if (io_read_file(AT_FDCWD, "/proc/self/cgroup", 64 * KIB, &self, &e) < 0)
 		(void)snprintf(b->cgroup.why, sizeof(b->cgroup.why), "%.200s", e.text);

@@ -79,19 +79,19 @@ WALLS = {
     "qmp-deadline": ([("src/manager/run-state.h", "#define RUN_QMP_DEADLINE_MS  10000",
                        "#define RUN_QMP_DEADLINE_MS  600000")], "limits Wall.test_stopped_qemu"),
     "control-lines": ([("src/manager/run-guest.c", "if (r->ctl_in.len > CTL_LINE_MAX)", "if (0)"),
-                       (RUN_C, ".ctl_in.cap = 64 * KIB,", "")],
+                       ("src/manager/run-guest.c", 'run_finish(r, "broken", "the worker floods '
+                        'its control port");', "buf_drop(&r->ctl_in, r->ctl_in.len);")],
                       "limits Ports.test_flood_of_the_ctl_port"),
     # the command line's
-    "disk-size": ([("src/cli/disks.c", 'make_fixed(dir, spec->limits.disk, "scratch"',
-                    'make_fixed(dir, spec->limits.disk * 8, "scratch"'),
-                   ("src/cli/disks.c", "scratch_format(d.scratch, spec->limits.disk, e)",
-                    "scratch_format(d.scratch, spec->limits.disk * 8, e)"),
-                   ("src/cli/session-home.c", ".disk = l->disk,", ".disk = l->disk * 8,")],
+    "disk-size": ([("src/cli/disks.c", 'make_fixed(q->dir, l->disk, "scratch"',
+                    'make_fixed(q->dir, l->disk * 8, "scratch"'),
+                   ("src/cli/disks.c", "scratch_format(d.scratch, l->disk, e)",
+                    "scratch_format(d.scratch, l->disk * 8, e)"),
+                   ("src/cli/job.c", ".disk = l->disk,", ".disk = l->disk * 8,")],
                   "limits Disk.test_zeros"),
-    "output-size": ([("src/cli/disks.c", 'make_fixed(dir, spec->limits.output, "output"',
-                      'make_fixed(dir, spec->limits.output * 8, "output"'),
-                     ("src/cli/session-home.c", ".output = l->output,",
-                      ".output = l->output * 8,"),
+    "output-size": ([("src/cli/disks.c", "q->prepare ? DISKS_NO_OUTPUT : l->output", "8 * l->output"),
+                     ("src/cli/job.c", "job->prepare ? DISKS_NO_OUTPUT : l->output",
+                      "8 * l->output"),
                      ("src/cli/build.c", "b->spec->limits.output", "UINT64_MAX")],
                     "limits Output.test_too_much"),
     "files": ([("src/cli/build.c", "b->spec->limits.files", "UINT64_MAX")],
@@ -101,7 +101,7 @@ WALLS = {
     # the guest's share: without it the marks come too late
     "write-soon": ([("firmware/worker/driver", "\nwrite_soon\n", "\n")],
                    "limits Disk.test_swallowed_and_removed"),
-    "show-groups": ([("firmware/worker/driver", "\n\tshow_groups\n", "\n")],
+    "show-groups": ([("firmware/worker/driver", "\n\trun build\n\tshow_groups\n", "\n\trun build\n")],
                     "limits Disk.test_many_tiny_files"),
 }
 WALLS.update(walls_network.WALLS)
@@ -135,7 +135,8 @@ class Copy:
         if kind == "unit":
             # by itself, for what else its change breaks is of no interest
             return self.run([os.path.join(self.build, "tests/unit/test-" + name)]).returncode == 0
-        return self.run([os.path.join(self.tree, f"tests/attack/test_{kind}.py"), name],
+        return self.run([sys.executable,
+                         os.path.join(self.tree, f"tests/attack/test_{kind}.py"), name],
                         env={"CONTRACTOR": os.path.join(self.build, "src/cli/contractor")}
                         ).returncode == 0
 
