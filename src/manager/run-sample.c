@@ -157,15 +157,20 @@ static void on_kvm_stat(int code, const cJSON *ret, const struct err *e, void *u
 	}
 }
 
-/* At every poll the disks' counters; with a sample, what only the graph needs. */
+/* With most polls the disks' counters; with a sample, what only the graph needs. */
 static void ask(struct run *r, bool sample)
 {
 	struct qmp *q = vm_qmp(r->vm);
+	/* QEMU is not to be kept busy by the polls that come more often */
+	bool due = r->now.at_ms - r->asked_ms >= LIMITS_POLL_MS / 2;
 
 	if (r->stage == STAGE_STOP)
 		return;
-	if (!r->asked.blocks && qmp_query_blockstats(q, RUN_QMP_DEADLINE_MS, on_stats, r) == 0)
+	if (due && !r->asked.blocks &&
+	    qmp_query_blockstats(q, RUN_QMP_DEADLINE_MS, on_stats, r) == 0) {
 		r->asked.blocks = true;
+		r->asked_ms = r->now.at_ms;
+	}
 	if (sample && !r->asked.vcpus && r->now.n_vcpus == 0 &&
 	    qmp_query_vcpus(q, RUN_QMP_DEADLINE_MS, on_vcpus, r) == 0)
 		r->asked.vcpus = true;

@@ -46,7 +46,7 @@ struct run {
 	int ctl_fd, log_fd;
 	struct buf ctl_in;
 	struct loop_source *ctl_source, *log_source, *deadline, *poll, *wall;
-	uint64_t started_ms, sampled_ms;
+	uint64_t started_ms, sampled_ms, asked_ms;
 	struct limits_sample now, peak;
 	/* the end, fixed by the first cause */
 	uint64_t ended_ms;
