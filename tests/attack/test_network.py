@@ -332,16 +332,23 @@ class Link(Network):
             self.check_told(reason, **key)
 
     def test_scan(self):
-        """Every port of the bridge; only reported. The list is bounded, the count is not."""
+        """Ports of the bridge and of the host; only reported. The list is bounded, the count is not.
+
+        The host has services on ports 7 and 80 of its own address and of loopback.
+        """
         h = frames.HOST_IP
-        lines = [("low", "scan", h, 1, 1100, "tcp"), ("udp", "scan", h, 1, 200, "udp"),
+        lines = [("host", "scan", world.HOST, 1, 100, "tcp"),
+                 ("host-udp", "scan", world.HOST, 1, 100, "udp"),
+                 ("loopback", "scan", "127.0.0.1", 1, 100, "tcp"),
+                 ("low", "scan", h, 1, 1100, "tcp"), ("udp", "scan", h, 1, 200, "udp"),
                  ("relay-udp", "scan", h, 1020, 1030, "udp"),
                  ("high", "scan", h, 65000, 65100, "tcp")]
         self.try_all(lines, self.RULES, 0, on_denied="report")
         self.check_found("low", "^open 53$")
         self.check_found("udp", "^open $")
         self.check_found("relay-udp", "^open $")
-        self.check_found("high", "^open $")
+        for name in ("high", "host", "host-udp", "loopback"):
+            self.check_found(name, "^open $")
         self.assertEqual(self.report()["verdict"], "built")
         self.assertLessEqual(len(self.denied), 257)
         self.assertGreater(len(self.denied), 200)
@@ -493,6 +500,17 @@ def internet_sockets():
     return found - {0}
 
 
+def spaces():
+    """The net namespaces that processes are in; one that nobody is in is gone with all in it."""
+    found = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            found.add(os.readlink(f"/proc/{pid}/ns/net"))
+        except OSError:
+            pass
+    return found
+
+
 class Ends(Network):
     def begin(self):
         """A build amid a download; the process, its manager and its dialer."""
@@ -527,6 +545,22 @@ class Ends(Network):
         os.kill(manager, signal.SIGKILL)
         self.assertEqual(self.finish(p, 30).exit, 5)
         self.check_clean(family)
+
+    def test_killed_at_any_time(self):
+        """While interfaces and rules are made, while QEMU starts, while the worker boots."""
+        self.spec_of([("down", "down", "web.test", SOURCE)], [allow("web.test", SOURCE)])
+        for delay in (0, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56):
+            p = self.start("build", "spec.yaml")
+            self.wait_for("the manager", lambda: named(below(p.pid), "contractor-manager") or
+                          p.poll() is not None)
+            family = below(p.pid)
+            manager = named(family, "contractor-manager")[0]
+            time.sleep(delay)
+            space, family = os.readlink(f"/proc/{manager}/ns/net"), below(p.pid)
+            os.kill(manager, signal.SIGKILL)
+            self.assertEqual(self.finish(p, 60).exit, 5)
+            self.check_clean(family)
+            self.assertNotIn(space, spaces())
 
     def test_killed_dialer(self):
         p, family, _, dialer = self.begin()
