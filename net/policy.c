@@ -60,9 +60,7 @@ static enum net_reason ask_rule(const struct net_rule *r, const struct net_query
 		return NET_ALLOWED;
 	if (is_never(class))
 		return NET_DENIED_NEVER;
-	if (class == NET_ADDR_TEST && r->test_ok)
-		return NET_ALLOWED;
-	if (class != NET_ADDR_GLOBAL && !r->private_ok)
+	if (class != NET_ADDR_GLOBAL && !r->private_ok && !(class == NET_ADDR_TEST && r->test_ok))
 		return NET_DENIED_ADDRESS;
 	if (q->own && !r->private_ok)
 		return NET_DENIED_OWN;

@@ -8,7 +8,8 @@ from ansible.plugins.callback import CallbackBase
 # What a task says when it did not get what it wanted to fetch: apt, get_url and uri, git, pip.
 FETCH = ("Failed to fetch", "Failed to update apt cache", "Temporary failure resolving",
          "Could not resolve", "Could not connect", "Unable to connect to", "Connection timed out",
-         "Connection failed", "Request failed", "urlopen error", "Name or service not known",
+         "Connection failed", "Connection failure", "Connection reset", "Connection refused",
+         "Network is unreachable", "Request failed", "urlopen error", "Name or service not known",
          "Failed to establish a new connection", "HTTP Error 5")
 
 

@@ -130,4 +130,11 @@ void job_add_spent(const struct build *b, struct limits_sample *s)
 	s->written += before->written;
 	s->up += before->up;
 	s->down += before->down;
+	s->kvm_exits += before->kvm_exits;
+	for (size_t i = 0; i < _LIMITS_DISK_MAX; i++) {
+		s->disks[i].read += before->disks[i].read;
+		s->disks[i].written += before->disks[i].written;
+	}
+	for (uint32_t i = 0; i < s->n_vcpus; i++)
+		s->vcpu_ms[i] += before->vcpu_ms[i];
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "net/policy.h"
 #include "net/repository.h"
 
 static const struct {
@@ -54,7 +55,7 @@ START_TEST(from_url)
 		ck_assert_uint_eq(r.n_ports, 1);
 		ck_assert_uint_eq(r.ports[0].first, urls[i].port);
 		ck_assert_uint_eq(r.ports[0].last, urls[i].port);
-		ck_assert(r.tcp && !r.udp && !r.private_ok && r.line == 0);
+		ck_assert(r.tcp && !r.udp && !r.private_ok && r.test_ok && r.line == 0);
 		ck_assert_uint_eq(r.phases, NET_PHASE_PREPARE);
 	}
 	memset(longest + 7, 'a', sizeof(longest) - 8);
@@ -85,6 +86,47 @@ START_TEST(join)
 }
 END_TEST
 
+/* A repository's rule: a closed network's mirror may have an address for documentation. */
+START_TEST(test_addresses)
+{
+	struct net_rule r = {.kind = NET_HOST_NAME,
+			     .name = "deb.example",
+			     .tcp = true,
+			     .ports = {{80, 80}},
+			     .n_ports = 1,
+			     .phases = NET_PHASE_PREPARE};
+	const struct {
+		const char *addr;
+		enum net_reason without, with;
+	} all[] = {
+		{"203.0.113.80", NET_DENIED_ADDRESS, NET_ALLOWED},
+		{"2001:db8::1", NET_DENIED_ADDRESS, NET_ALLOWED},
+		{"192.0.32.8", NET_ALLOWED, NET_ALLOWED},
+		{"10.1.2.3", NET_DENIED_ADDRESS, NET_DENIED_ADDRESS},
+		{"127.0.0.1", NET_DENIED_ADDRESS, NET_DENIED_ADDRESS},
+		{"169.254.169.254", NET_DENIED_ADDRESS, NET_DENIED_ADDRESS},
+		{"255.255.255.255", NET_DENIED_NEVER, NET_DENIED_NEVER},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		struct net_addr addr;
+		struct net_query q = {.phase = NET_PHASE_PREPARE,
+				      .name = "deb.example",
+				      .addr = &addr,
+				      .port = 80,
+				      .proto = NET_PROTO_TCP};
+
+		ck_assert_int_eq(net_addr_parse(all[i].addr, &addr), 0);
+		r.test_ok = false;
+		ck_assert_int_eq(net_decide(&r, 1, &q).reason, all[i].without);
+		r.test_ok = true;
+		ck_assert_int_eq(net_decide(&r, 1, &q).reason, all[i].with);
+		q.own = true;
+		ck_assert_int_ne(net_decide(&r, 1, &q).reason, NET_ALLOWED);
+	}
+}
+END_TEST
+
 Suite *unit_suite(void)
 {
 	Suite *s = suite_create("repository");
@@ -92,5 +134,6 @@ Suite *unit_suite(void)
 
 	tcase_add_test(tc, from_url);
 	tcase_add_test(tc, join);
+	tcase_add_test(tc, test_addresses);
 	return s;
 }
