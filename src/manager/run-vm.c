@@ -60,10 +60,9 @@ static void on_vm_event(const char *name, const cJSON *data, void *user_data)
 static void on_vm_exited(int status, void *user_data)
 {
 	struct run *r = user_data;
-	struct limits_hit hit = {"cpu-time", r->order.cpu_time_ms, 0};
 	char text[512];
 
-	/* the last figures, which nobody can change any more */
+	/* the last figures, which nobody can change any more: RLIMIT_CPU's kill is a limit here */
 	if (!run_check(r))
 		return;
 	if (r->stage == STAGE_STOP) {
@@ -75,12 +74,6 @@ static void on_vm_exited(int status, void *user_data)
 		return;
 	}
 	(void)run_drain_log(r, true);
-	/* RLIMIT_CPU's clock ticks are coarser than the CPU time that is told afterwards */
-	if (WIFSIGNALED(status) && r->now.cpu_ms + 1000 >= hit.granted) {
-		hit.used = MAX(r->now.cpu_ms, hit.granted);
-		run_finish_limit(r, &hit);
-		return;
-	}
 	run_finish(r, "broken", "QEMU died in phase %s: %s", ctl_phase_name(r->ctl.phase),
 		   vm_end_text(r->vm, text, sizeof(text)));
 }

@@ -121,7 +121,7 @@ struct vm_start {
 	struct vm_desc
 		desc; /* kernel and initrd paths are set by vm_start when the blobs have fds */
 	struct vm_blob kernel, initrd; /* fd -1: none */
-	uint64_t cpu_time_ms;	       /* RLIMIT_CPU, rounded up and a second more; 0: none */
+	uint64_t cpu_time_ms;	       /* RLIMIT_CPU, a quarter and two seconds more; 0: none */
 	uint64_t file_size;	       /* RLIMIT_FSIZE; 0: none */
 	int nice;
 	enum vm_io io;

@@ -37,15 +37,15 @@ START_TEST(values)
 
 	ck_assert_uint_eq(value(&w, RLIMIT_CORE), 0);
 	ck_assert_uint_eq(value(&w, RLIMIT_NOFILE), 1024);
-	ck_assert_uint_eq(value(&w, RLIMIT_CPU), 6);
+	ck_assert_uint_eq(value(&w, RLIMIT_CPU), 9);
 	ck_assert_uint_eq(value(&w, RLIMIT_FSIZE), 7);
 	/* without a bound for translated code there is none for the whole */
 	ck_assert_uint_eq(value(&w, RLIMIT_AS), UINT64_MAX);
 	ck_assert_uint_eq(w.threads, 74);
 	s.desc.tb_size = 32 * MIB;
-	s.cpu_time_ms = 5001;
+	s.cpu_time_ms = 5601;
 	w = vm_walls(&s);
-	ck_assert_uint_eq(value(&w, RLIMIT_CPU), 7);
+	ck_assert_uint_eq(value(&w, RLIMIT_CPU), 10);
 	ck_assert_uint_eq(value(&w, RLIMIT_AS), GIB + 32 * MIB + 768 * MIB + 74 * 8 * MIB);
 	s.desc.accel = VM_ACCEL_KVM;
 	s.desc.tb_size = 0;
