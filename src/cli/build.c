@@ -186,8 +186,7 @@ static int choose_isolation(struct build *b, struct err *e)
 	b->nested = taken == SPEC_ISOLATION_NESTED;
 	b->plan = nested_plan(&b->spec->limits, facts.kvm, facts.nested);
 	b->plan.priority = b->spec->priority;
-	if (want == SPEC_ISOLATION_AUTO)
-		ui_say(&b->ui, "isolation: %s: %s", b->isolation, b->isolation_why);
+	b->isolation_auto = want == SPEC_ISOLATION_AUTO;
 	if (b->opt.boot_ms == 0)
 		b->opt.boot_ms = b->nested ? b->plan.boot_ms : BOOT_DEADLINE_MS;
 	return b->nested ? check_nested(b, e) : 0;
@@ -506,6 +505,8 @@ void build_run(struct build *b)
 	}
 	record_spec(&b->record, b->spec->path);
 	events_start(b);
+	if (b->isolation_auto)
+		ui_say(&b->ui, "isolation: %s: %s", b->isolation, b->isolation_why);
 	if (turn_wait(b)) {
 		take_processors(b);
 		run_worker(b);

@@ -104,7 +104,8 @@ struct build {
 	char accel[8], accel_why[256];
 	const char *isolation; /* what was really used */
 	char isolation_why[512];
-	bool nested; /* isolation is nested, by this plan */
+	bool isolation_auto; /* nobody asked for it: worth a line */
+	bool nested;	     /* isolation is nested, by this plan */
 	struct nested_plan plan;
 	const char *machine;
 	int image_fd, source_fd;

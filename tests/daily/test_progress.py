@@ -31,7 +31,7 @@ class Progress(case.Case):
         with open(self.path("code/big"), "wb") as f:
             f.write(os.urandom(30 << 20))
         self.spec("printf 'one\\ntwo \\033[31m \\377\\n'\necho end >&2\ncp big ../big\nsleep 2\nexit 7")
-        r = self.contractor("build", "--json", "-v", "spec.yaml")
+        r = self.contractor("build", "--json", "--cold", "-v", "spec.yaml")
         self.assertEqual(r.exit, 1, r)
         self.assertRegex(r.err, r"^contractor: failed: [^\n]*\n$")
         events = self.events(r.out)
