@@ -56,11 +56,6 @@ class Spec(case.Case):
         self.spec("true", image=False)
         self.refused("worker.img")
 
-    def test_package_that_the_image_lacks(self):
-        play = {"hosts": "worker", "tasks": [{"apt": {"name": "no-such-package-here"}}]}
-        self.spec("true", ansible=[play])
-        self.refused("no-such-package-here")
-
     def test_missing_source(self):
         self.spec("true", source="nowhere")
         self.refused("nowhere")
