@@ -176,7 +176,7 @@ static int reseed(const char *hex)
 static int machine_id(void)
 {
 	static const char digits[] = "0123456789abcdef";
-	unsigned char id[ID_SIZE];
+	unsigned char id[ID_SIZE] = {0};
 	char text[2 * ID_SIZE + 1];
 	long fd;
 

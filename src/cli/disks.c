@@ -188,7 +188,7 @@ static int copy_scratch(const struct disks_copy *from, uint64_t size, struct dis
 			struct err *e)
 {
 	int r = template_copy(from->fd, from->offset, d->scratch, 0, size);
-	struct stat st;
+	struct stat st = {0};
 
 	if (r == 0 && fstat(d->scratch, &st) < 0)
 		r = -errno;

@@ -79,7 +79,7 @@ static int check_clock(const struct template_trailer *t, struct err *e)
 /* True when the cache has a good one. A bad one is removed, for the reason that is noted. */
 static bool find(struct build *b, const struct template_layout *l, struct template *t)
 {
-	struct template_trailer trailer;
+	struct template_trailer trailer = {0};
 	struct store_entry entry;
 	struct err e = ERR_INIT;
 	char damage[ERR_TEXT_MAX];
