@@ -403,11 +403,13 @@ static void run_once(struct build *b, const struct template_worker *w, const str
 		     struct disks *disks)
 {
 	const bool warm = t->memory >= 0;
+	char shell[SESSION_WISH_MAX];
 	const struct disks_request q = {.dir = w->cache,
 					.spec = b->spec,
 					.rules = w->rules,
 					.n_rules = w->n_rules,
 					.layer = w->layer >= 0,
+					.shell = session_shell_wish(b, shell),
 					.scratch = warm ? &t->scratch : NULL};
 	struct err e = ERR_INIT;
 

@@ -33,7 +33,8 @@ struct build_options {
 	unsigned lock_wait_s;
 	int nice, io;	     /* -1: the spec's */
 	uint64_t jobs_limit; /* builds of the user at a time; 0: as many as processors */
-	bool jobserver;	     /* take processors from make */
+	enum { SHELL_NONE, SHELL_ALWAYS, SHELL_ON_FAILURE } shell;
+	bool jobserver; /* take processors from make */
 	bool force_tcg;
 	bool refresh; /* run the play and make the template, whatever is in the cache */
 	bool cold;    /* neither make nor use a template */
@@ -102,6 +103,7 @@ struct build {
 	size_t n_denied;
 	uint64_t started_ms;
 	char accel[8], accel_why[256];
+	bool shell_used;
 	const char *isolation; /* what was really used */
 	char isolation_why[512];
 	bool isolation_auto; /* nobody asked for it: worth a line */

@@ -4,6 +4,7 @@
 #include "build.h"
 #include "cmd.h"
 #include "options.h"
+#include "term.h"
 
 #define LOCK_WAIT_S 3600
 
@@ -24,6 +25,7 @@ enum {
 	OPT_JOBSERVER,
 	OPT_CACHE,
 	OPT_JSON,
+	OPT_SHELL,
 	OPT_RAW_LOG,
 	OPT_DEBUG,
 };
@@ -55,6 +57,7 @@ static const struct option_def defs[] = {
 	{OPT_IO, "io", "CLASS", "the worker's disk accesses, over the spec's: low, idle, normal",
 	 "low idle normal"},
 	{OPT_JSON, "json", NULL, "events on stdout, one JSON object a line", NULL},
+	{OPT_SHELL, "shell-on-failure", NULL, "where the build fails, a shell in its worker", NULL},
 	{OPT_RAW_LOG, "raw-log", NULL, "show build output with its control sequences", NULL},
 	{'q', "quiet", NULL, "only errors", NULL},
 	{'v', "verbose", NULL, "each phase's time as it ends", NULL},
@@ -68,6 +71,20 @@ const struct option_verb verb_build = {
 	.about = "Run the build that SPEC describes in a throw-away virtual machine.\n",
 	.more = "Exit status: 0 built, 1 the build failed, 2 usage or spec, 3 over a limit,\n"
 		"4 forbidden network access, 5 infrastructure.\n",
+	.defs = defs,
+	.min = 1,
+	.max = 1,
+	.words = "@spec",
+};
+
+const struct option_verb verb_shell = {
+	.name = "shell",
+	.operands = "SPEC",
+	.about = "Opens a shell in a worker, with the image, limits, network and workspace of "
+		 "SPEC, in the\n"
+		 "place of its build commands. When it ends, the workspace is saved. The options "
+		 "are those\n"
+		 "of contractor build.\n",
 	.defs = defs,
 	.min = 1,
 	.max = 1,
@@ -101,6 +118,9 @@ static int take_flag(struct build *b, int opt)
 		return 0;
 	case OPT_JOBSERVER:
 		b->opt.jobserver = true;
+		return 0;
+	case OPT_SHELL:
+		b->opt.shell = term_is_there() ? SHELL_ON_FAILURE : SHELL_NONE;
 		return 0;
 	case OPT_JSON:
 		b->ui.json = true;
@@ -165,7 +185,7 @@ static int take_option(struct build *b, const struct options *o, int opt)
 	}
 }
 
-int cmd_build(int argc, char **argv)
+static int run(const struct option_verb *verb, int shell, int argc, char **argv)
 {
 	const char *limits[LIMITS_MAX];
 	struct build b = BUILD_INIT;
@@ -176,7 +196,8 @@ int cmd_build(int argc, char **argv)
 	b.opt.limits = limits;
 	b.opt.lock_wait_s = LOCK_WAIT_S;
 	b.opt.nice = b.opt.io = -1;
-	options_begin(&o, &verb_build, argc, argv);
+	b.opt.shell = shell;
+	options_begin(&o, verb, argc, argv);
 	while ((opt = options_next(&o, &r)) > 0) {
 		r = take_option(&b, &o, opt);
 		if (r != 0)
@@ -185,8 +206,27 @@ int cmd_build(int argc, char **argv)
 	if (opt < 0)
 		return r;
 	b.opt.spec_path = o.operand[0];
+	if (shell == SHELL_ALWAYS) {
+		if (b.ui.json)
+			return options_misuse(verb, "--json is for contractor build");
+		if (!term_is_there())
+			return options_misuse(verb, "needs a terminal for stdin and stdout");
+		b.opt.shell = SHELL_ALWAYS;
+	} else if (b.ui.json) {
+		b.opt.shell = SHELL_NONE;
+	}
 	build_run(&b);
 	r = (int)b.verdict.kind;
 	build_done(&b);
 	return r;
+}
+
+int cmd_build(int argc, char **argv)
+{
+	return run(&verb_build, SHELL_NONE, argc, argv);
+}
+
+int cmd_shell(int argc, char **argv)
+{
+	return run(&verb_shell, SHELL_ALWAYS, argc, argv);
 }

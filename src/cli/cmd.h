@@ -43,6 +43,7 @@ extern const struct option_verb verb_image_build;
 extern const struct option_verb verb_log;
 extern const struct option_verb verb_manager_build;
 extern const struct option_verb verb_report;
+extern const struct option_verb verb_shell;
 extern const struct option_verb verb_status;
 
 int cmd_build(int argc, char **argv);
@@ -57,6 +58,7 @@ int cmd_image(int argc, char **argv);
 int cmd_log(int argc, char **argv);
 int cmd_manager(int argc, char **argv);
 int cmd_report(int argc, char **argv);
+int cmd_shell(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 
 #endif

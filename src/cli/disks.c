@@ -139,6 +139,8 @@ static int write_head(int fd, const struct disks_request *q, struct err *e)
 	} else if (!q->template) {
 		add(&h, "recipe", q->spec->build, strlen(q->spec->build), 0644);
 		add(&h, "env", buf_str(&env), env.len, 0644);
+		if (q->shell)
+			add(&h, "shell", q->shell, strlen(q->shell), 0644);
 	}
 	return input_write_head(fd, h.files, h.n, e);
 }

@@ -37,6 +37,7 @@ struct disks_request {
 	size_t n_rules;
 	bool prepare;	   /* for the spec's play, else for its build */
 	bool repositories; /* the play may reach those of the image */
+	const char *shell; /* "MODE TERM ROWS COLS" for a shell in the worker, or NULL */
 	bool layer;	   /* the worker has a layer, made by a play */
 	bool template;	   /* for a worker that becomes a template: no recipe, no environment */
 	const struct disks_copy *scratch; /* NULL: an empty one, by mke2fs */

@@ -18,6 +18,7 @@ static const struct cmd_verb verbs[] = {
 	{"log", cmd_log, "print the output of a past or running build"},
 	{"manager", cmd_manager, "make the image of the manager VM"},
 	{"report", cmd_report, "tell how a past build went"},
+	{"shell", cmd_shell, "work in a worker by hand"},
 	{"status", cmd_status, "list running, waiting and past builds"},
 };
 

@@ -232,6 +232,8 @@ cJSON *report_make(const struct build *b)
 	(void)cJSON_AddStringToObject(j, "machine", b->machine);
 	(void)cJSON_AddStringToObject(j, "accelerator", b->accel);
 	add_manager_vm(b, j);
+	if (b->shell_used)
+		(void)cJSON_AddBoolToObject(j, "shell", true);
 	add_phases(b, j);
 	add_limits(b, j);
 	build_cgroup_report(b, j);

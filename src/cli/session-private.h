@@ -8,6 +8,7 @@
 #include "manager/proto.h"
 #include "packer.h"
 #include "session.h"
+#include "term.h"
 
 struct session {
 	struct build *b;
@@ -21,6 +22,7 @@ struct session {
 	struct dial_port port; /* of the manager VM's */
 	struct loop_source *port_end;
 	size_t denied_before; /* by an earlier session of the build */
+	struct term *term;    /* the terminal is the worker's shell's */
 	bool ended, closed;   /* the session has its verdict; the manager's stream has ended */
 	bool greeted;	      /* the manager has said hello */
 	uint64_t heard_ms;    /* when its last word came */
@@ -32,6 +34,10 @@ struct session {
 /* Ends the session by its first cause; later ones change nothing. */
 void session_end(struct session *s, const struct verdict *v);
 void session_end_broken(struct session *s, const char *text);
+
+/* The worker has come to its shell, and left it: the terminal is its own for as long. */
+void session_shell_begin(struct session *s);
+void session_shell_end(struct session *s);
 
 /* The home has ended by itself: home_callbacks. */
 void session_home_ended(const char *text, void *user_data);

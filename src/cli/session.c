@@ -226,7 +226,10 @@ static void on_control(struct session *s, const cJSON *msg)
 		events_worker(b);
 	} else if (strcmp(type, "phase") == 0) {
 		copy_name(phase, sizeof(phase), name);
+		session_shell_end(s);
 		build_phase(b, phase);
+		if (strcmp(phase, "shell") == 0)
+			session_shell_begin(s);
 	} else if (strcmp(type, "sample") == 0) {
 		limits_sample_from_json(msg, &sample);
 		job_add_spent(b, &sample);
@@ -465,6 +468,7 @@ void session_run(struct build *b, const struct session_job *job)
 	if (r < 0 && !s.ended)
 		b->verdict = verdict_make(VERDICT_INFRASTRUCTURE, "%s",
 					  e.text[0] ? e.text : strerror(-r));
+	session_shell_end(&s);
 	s.pack = packer_free(s.pack);
 	keep_home_console(&s);
 	s.home = home_free(s.home);

@@ -28,4 +28,12 @@ struct session_job {
  */
 void session_run(struct build *b, const struct session_job *job);
 
+#define SESSION_WISH_MAX 120
+
+/*
+ * session-shell.c: the line by which the worker knows that, when and on what terminal it is to open
+ * a shell, in out; NULL when nobody wants one.
+ */
+const char *session_shell_wish(const struct build *b, char out[SESSION_WISH_MAX]);
+
 #endif

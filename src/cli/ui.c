@@ -28,7 +28,7 @@ void ui_status(struct ui *u, const char *fmt, ...)
 	va_list ap;
 	int n;
 
-	if (!u->live || u->json || u->mode == UI_QUIET || u->midline)
+	if (!u->live || u->json || u->raw_terminal || u->mode == UI_QUIET || u->midline)
 		return;
 	n = snprintf(text, sizeof(text), "\r\x1b[Kcontractor: ");
 	va_start(ap, fmt);
@@ -71,9 +71,11 @@ static void say(struct ui *u, const char *fmt, va_list ap)
 
 	ui_output_end(u);
 	clear_status(u);
-	n = snprintf(text, sizeof(text), "contractor: ");
-	(void)vsnprintf(text + n, sizeof(text) - (size_t)n - 1, fmt, ap);
+	n = snprintf(text, sizeof(text), "%scontractor: ", u->raw_terminal ? "\r" : "");
+	(void)vsnprintf(text + n, sizeof(text) - (size_t)n - 2, fmt, ap);
 	n = (int)strlen(text);
+	if (u->raw_terminal)
+		text[n++] = '\r';
 	text[n++] = '\n';
 	(void)io_write_full(STDERR_FILENO, text, (size_t)n);
 }
@@ -150,12 +152,12 @@ static void show(struct ui *u, const char *data, size_t len)
 
 	if (len == 0)
 		return;
-	if (u->json) {
+	if (u->json && !u->raw_terminal) {
 		event_text(u, "output", data, len);
 		return;
 	}
 	clear_status(u);
-	if (u->raw_log) {
+	if (u->raw_log || u->raw_terminal) {
 		(void)io_write_full(STDOUT_FILENO, data, len);
 	} else if (text_escape(&out, data, len) == 0) {
 		(void)io_write_full(STDOUT_FILENO, out.data, out.len);
@@ -167,9 +169,10 @@ void ui_output(struct ui *u, const char *data, size_t len)
 {
 	size_t keep;
 
-	if (u->mode == UI_QUIET || buf_put(&u->held, data, len) < 0)
+	if ((u->mode == UI_QUIET && !u->raw_terminal) || buf_put(&u->held, data, len) < 0)
 		return;
-	keep = u->raw_log && !u->json ? 0 : unfinished(u->held.data, u->held.len);
+	keep = (u->raw_log && !u->json) || u->raw_terminal ? 0
+							   : unfinished(u->held.data, u->held.len);
 	show(u, u->held.data, u->held.len - keep);
 	buf_drop(&u->held, u->held.len - keep);
 }

@@ -18,12 +18,13 @@ enum ui_mode {
 
 struct ui {
 	enum ui_mode mode;
-	bool json;	 /* events on stdout, nothing but errors on stderr */
-	bool raw_log;	 /* build output goes out as it came, control sequences and all */
-	bool live;	 /* stderr is a terminal: a status line is redrawn in place */
-	bool shown;	 /* the status line stands there now */
-	bool midline;	 /* the build's last output did not end its line */
-	struct buf held; /* an unfinished UTF-8 sequence or \r of the build's output */
+	bool json;	   /* events on stdout, nothing but errors on stderr */
+	bool raw_log;	   /* build output goes out as it came, control sequences and all */
+	bool live;	   /* stderr is a terminal: a status line is redrawn in place */
+	bool shown;	   /* the status line stands there now */
+	bool raw_terminal; /* the terminal is a worker's shell's now: no line feed without \r */
+	bool midline;	   /* the build's last output did not end its line */
+	struct buf held;   /* an unfinished UTF-8 sequence or \r of the build's output */
 };
 
 /* Looks whether stderr is a terminal that can redraw a line. */

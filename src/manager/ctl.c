@@ -6,6 +6,7 @@
  *	ready 1 | phase copy-in | phase build | exit N | phase copy-out | done
  *	ready 1 | phase prepare | exit N | done
  *
+ * where somebody wants a shell, phase shell comes behind exit N, or between phase build and exit N;
  * with `error WORD TEXT` at any time after `ready`; in prepare the words `task` and `fetch` say
  * what the play failed at, and it goes on. All is ASCII, at most 1024 bytes a line.
  */
@@ -18,9 +19,9 @@
 #include "base/text.h"
 
 static const char *const phase_names[_CTL_PHASE_MAX] = {
-	[CTL_BOOT] = "boot",	   [CTL_READY] = "ready", [CTL_PREPARE] = "prepare",
-	[CTL_COPY_IN] = "copy-in", [CTL_BUILD] = "build", [CTL_COPY_OUT] = "copy-out",
-	[CTL_DONE] = "done",
+	[CTL_BOOT] = "boot",	     [CTL_READY] = "ready", [CTL_PREPARE] = "prepare",
+	[CTL_COPY_IN] = "copy-in",   [CTL_BUILD] = "build", [CTL_SHELL] = "shell",
+	[CTL_COPY_OUT] = "copy-out", [CTL_DONE] = "done",
 };
 
 const char *ctl_phase_name(enum ctl_phase p)
@@ -34,12 +35,14 @@ static enum ctl_phase next_phase(const struct ctl_state *s)
 		return s->prepare ? CTL_PREPARE : CTL_COPY_IN;
 	if (s->phase == CTL_PREPARE)
 		return CTL_DONE;
+	if (s->phase == CTL_BUILD)
+		return CTL_COPY_OUT; /* or CTL_SHELL, where somebody wants one */
 	return (enum ctl_phase)(s->phase + 1);
 }
 
 static int advance(struct ctl_state *s, enum ctl_phase to, enum ctl_what *ret, struct err *e)
 {
-	if (to != next_phase(s))
+	if (to != next_phase(s) && (to != CTL_SHELL || s->phase != CTL_BUILD))
 		return err_set(e, -EBADMSG, "the worker says %s while it is in %s", phase_names[to],
 			       phase_names[s->phase]);
 	if ((to == CTL_COPY_OUT || s->phase == CTL_PREPARE) && !s->has_exit)
@@ -75,7 +78,8 @@ static int say_exit(struct ctl_state *s, const char *rest, enum ctl_what *ret, s
 {
 	uint64_t v;
 
-	if ((s->phase != CTL_BUILD && s->phase != CTL_PREPARE) || s->has_exit)
+	if ((s->phase != CTL_BUILD && s->phase != CTL_SHELL && s->phase != CTL_PREPARE) ||
+	    s->has_exit)
 		return err_set(e, -EBADMSG, "the worker gives an exit code while it is in %s",
 			       phase_names[s->phase]);
 	if (parse_u64(rest, &v) < 0 || v > 255)

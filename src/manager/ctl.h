@@ -18,6 +18,7 @@ enum ctl_phase {
 	CTL_PREPARE, /* runs the play; only where `prepare` is set, and then copies nothing */
 	CTL_COPY_IN,
 	CTL_BUILD,
+	CTL_SHELL, /* a person works in it, instead of the build or after it */
 	CTL_COPY_OUT,
 	CTL_DONE,
 	_CTL_PHASE_MAX,

@@ -44,9 +44,47 @@ bool run_drain_log(struct run *r, bool all)
 	return true;
 }
 
+/* As much as the port takes; the rest when it takes more. */
+static void flush_keys(struct run *r)
+{
+	ssize_t n = r->keys.len ? send(r->log_fd, r->keys.data, r->keys.len,
+				       MSG_NOSIGNAL | MSG_DONTWAIT)
+				: 0;
+
+	if (n > 0)
+		buf_drop(&r->keys, (size_t)n);
+	if (r->log_source)
+		(void)loop_fd_events(r->log_source, EPOLLIN | (r->keys.len ? EPOLLOUT : 0));
+}
+
+void run_send_keys(struct run *r, const char *data, size_t n)
+{
+	/* what was typed before or behind the shell is for nobody */
+	if (r->ctl.phase != CTL_SHELL)
+		return;
+	if (buf_put(&r->keys, data, n) < 0)
+		return; /* nobody types that much: a paste into a shell that does not read */
+	flush_keys(r);
+}
+
+void run_send_size(struct run *r, uint64_t rows, uint64_t cols)
+{
+	char line[64];
+	int n = snprintf(line, sizeof(line), "size %" PRIu64 " %" PRIu64 "\n",
+			 MIN(rows, (uint64_t)9999), MIN(cols, (uint64_t)9999));
+
+	if (r->ctl.phase == CTL_SHELL)
+		(void)send(r->ctl_fd, line, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 void run_on_log(struct loop_source *s, uint32_t events, void *user_data)
 {
-	(void)run_drain_log(user_data, false);
+	struct run *r = user_data;
+
+	if (events & EPOLLOUT)
+		flush_keys(r);
+	if (events & ~(uint32_t)EPOLLOUT)
+		(void)run_drain_log(r, false);
 }
 
 void run_on_drained(void *user_data)
@@ -54,7 +92,7 @@ void run_on_drained(void *user_data)
 	struct run *r = user_data;
 
 	if (r->log_source)
-		(void)loop_fd_events(r->log_source, EPOLLIN);
+		(void)loop_fd_events(r->log_source, EPOLLIN | (r->keys.len ? EPOLLOUT : 0));
 }
 
 void run_send_go(struct run *r)

@@ -44,7 +44,7 @@ struct run {
 	} asked; /* and not yet answered */
 	pid_t vcpu_tids[LIMITS_VCPUS_MAX];
 	int ctl_fd, log_fd;
-	struct buf ctl_in;
+	struct buf ctl_in, keys; /* keys: for the worker's shell, not yet taken by it */
 	struct loop_source *ctl_source, *log_source, *deadline, *poll, *wall;
 	uint64_t started_ms, sampled_ms, asked_ms;
 	struct limits_sample now, peak;
@@ -91,6 +91,10 @@ void run_on_drained(void *user_data);
  * is left. False when the run ended by it, over the log limit.
  */
 bool run_drain_log(struct run *r, bool all);
+
+/* run-guest.c: what was typed for the worker's shell, and the size of the terminal. */
+void run_send_keys(struct run *r, const char *data, size_t n);
+void run_send_size(struct run *r, uint64_t rows, uint64_t cols);
 
 /* run-guest.c: tells the worker to go, once it is ready and the input disk is complete. */
 void run_send_go(struct run *r);

@@ -6,17 +6,20 @@
  *	manager: hello               version and program
  *	CLI:     build {...}         the order (order.h); QEMU starts
  *	manager: accelerator {name, why}
- *	manager: phase {name, at-ms} boot, ready, copy-in, build, copy-out, done; or, where the
- *				     order says so, boot, ready, prepare, done
- *	CLI:     go {input}          the input disk is complete, and ends at this byte
+ *	manager: phase {name, at-ms} boot, ready, copy-in, build, copy-out, done;
+ *				     or boot, ready, prepare, done
+ *	CLI:     go {input}          the input disk is complete, and ends here
  *	manager: LOG frames          build output
- *	manager: denied {id, ...}    a refused attempt, when it is new and again at the end
+ *	CLI:     LOG frames          what is typed in phase shell
+ *	CLI:     size {rows, cols}   of the terminal, in phase shell
+ *	manager: denied {id, ...}    an attempt, when new and at the end
  *	manager: exit {code}         of the build commands
  *	manager: sample {...}        once a second
- *	manager: CONSOLE frame       the console's last bytes, when the worker broke
- *	manager: end {outcome, ...}  done, limit or broken; saved: the template is complete;
- *template: broken, before the worker has read its input; then the manager ends CLI:     cancel at
- *any time: no end message comes
+ *	manager: CONSOLE frame       its last bytes, when the worker broke
+ *	manager: end {outcome, ...}  done, limit or broken; or, of a template,
+ *				     saved: it is complete; template: broken,
+ *				     before the worker has read its input
+ *	CLI:     cancel              at any time: no end message comes
  *
  * Every wait has a deadline: the order, the boot, the whole, each QMP command, and the stop.
  */
@@ -224,6 +227,10 @@ static void on_frame(const struct proto_frame *f, void *user_data)
 	struct err e = ERR_INIT;
 	const char *type;
 
+	if (f->type == PROTO_LOG) {
+		run_send_keys(r, f->data, f->len);
+		return;
+	}
 	if (f->type != PROTO_CONTROL || json_parse(f->data, f->len, &msg, &e) < 0) {
 		run_finish(r, "broken", "the command line sent what is no control message: %s",
 			   e.text);
@@ -236,6 +243,8 @@ static void on_frame(const struct proto_frame *f, void *user_data)
 		r->go = true;
 		r->input_end = json_u64_or(msg, "input", 0);
 		run_send_go(r);
+	} else if (type && strcmp(type, "size") == 0) {
+		run_send_size(r, json_u64_or(msg, "rows", 24), json_u64_or(msg, "cols", 80));
 	} else if (type && strcmp(type, "cancel") == 0) {
 		loop_quit(r->loop, 0);
 	} else {
@@ -296,6 +305,7 @@ static void run_done(struct run *r)
 	fd_close(&r->ctl_fd);
 	fd_close(&r->log_fd);
 	buf_done(&r->ctl_in);
+	buf_done(&r->keys);
 	order_done(&r->order);
 }
 
@@ -306,6 +316,7 @@ int run_serve(int consume_control, const struct run_files *files, struct err *e)
 		.ctl_fd = -1,
 		.log_fd = -1,
 		.ctl_in.cap = 64 * KIB,
+		.keys.cap = 1 * MIB,
 		.started_ms = io_now_ms(),
 	};
 	int n = run_init(&r, consume_control);

@@ -190,6 +190,38 @@ START_TEST(guest_lines)
 }
 END_TEST
 
+static void begin_build(struct ctl_state *s)
+{
+	*s = (struct ctl_state){0};
+	ck_assert_int_eq(say(s, "ready 1"), CTL_SAYS_PHASE);
+	ck_assert_int_eq(say(s, "phase shell"), -EBADMSG);
+	ck_assert_int_eq(say(s, "phase copy-in"), CTL_SAYS_PHASE);
+	ck_assert_int_eq(say(s, "phase shell"), -EBADMSG);
+	ck_assert_int_eq(say(s, "phase build"), CTL_SAYS_PHASE);
+}
+
+START_TEST(shell_lines)
+{
+	struct ctl_state s;
+
+	begin_build(&s); /* in the place of the build commands */
+	ck_assert_int_eq(say(&s, "phase shell"), CTL_SAYS_PHASE);
+	ck_assert_str_eq(ctl_phase_name(s.phase), "shell");
+	ck_assert_int_eq(say(&s, "phase shell"), -EBADMSG);
+	ck_assert_int_eq(say(&s, "phase copy-out"), -EBADMSG);
+	ck_assert_int_eq(say(&s, "exit 3"), CTL_SAYS_EXIT);
+	ck_assert_int_eq(say(&s, "phase copy-out"), CTL_SAYS_PHASE);
+	ck_assert_int_eq(say(&s, "phase shell"), -EBADMSG);
+
+	begin_build(&s); /* after they have failed */
+	ck_assert_int_eq(say(&s, "exit 7"), CTL_SAYS_EXIT);
+	ck_assert_int_eq(say(&s, "phase shell"), CTL_SAYS_PHASE);
+	ck_assert_int_eq(say(&s, "exit 0"), -EBADMSG);
+	ck_assert_int_eq(say(&s, "phase copy-out"), CTL_SAYS_PHASE);
+	ck_assert_int_eq(s.exit_code, 7);
+}
+END_TEST
+
 START_TEST(play_lines)
 {
 	struct ctl_state s = {.prepare = true};
@@ -340,6 +372,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, orders);
 	tcase_add_test(tc, guest_lines);
 	tcase_add_test(tc, play_lines);
+	tcase_add_test(tc, shell_lines);
 	tcase_add_test(tc, hostile_lines);
 	tcase_add_test(tc, limits);
 	tcase_add_test(tc, polls);
