@@ -37,7 +37,7 @@ need_to_build_and_run() {
 
 # What the tests need besides.
 need_to_test() {
-	need_packages check make fish tmux zsh python3-yaml python3-jsonschema clang clang-tidy clang-format libclang-rt-14-dev llvm \
+	need_packages check make chromium fish tmux zsh python3-yaml python3-jsonschema clang clang-tidy clang-format libclang-rt-14-dev llvm \
 		shellcheck scdoc valgrind strace nftables iproute2 curl git openssh-client openssl perl \
 		qemu-system-arm dropbear-bin
 }

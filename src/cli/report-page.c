@@ -20,7 +20,8 @@ static const char head[] =
 	".verdict{display:inline-block;padding:.1rem .6rem;border-radius:.3rem;color:#fff;"
 	"background:#a11d1d}.verdict.built{background:#1d6b2f}\n"
 	"table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;"
-	"padding:.2rem .6rem .2rem 0;border-bottom:1px solid #ddd}\n"
+	"padding:.2rem .6rem .2rem 0;border-bottom:1px solid #ddd}"
+	"th,.names td:first-child{white-space:nowrap}\n"
 	"pre,code{font:14px/1.4 ui-monospace,monospace}pre{background:#f4f4f4;padding:.6rem;"
 	"white-space:pre-wrap;margin:.3rem 0}\n"
 	".bar{display:flex;height:1.6rem;border-radius:.3rem;overflow:hidden}"
@@ -179,7 +180,7 @@ static int add_denied(const cJSON *report, struct buf *out)
 static int add_table(const cJSON *o, const char *title, struct buf *out)
 {
 	const cJSON *v;
-	int r = buf_printf(out, "<h2>%s</h2>\n<table>", title);
+	int r = buf_printf(out, "<h2>%s</h2>\n<table class=\"names\">", title);
 
 	cJSON_ArrayForEach (v, o) {
 		if (r == 0 && cJSON_IsString(v)) {

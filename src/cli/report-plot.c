@@ -25,7 +25,7 @@ static const struct plot plots[] = {
 	{"Memory", "memory", NULL, "memory", "memory", false},
 	{"Disk in use", "disk", NULL, "disk", "disk", false},
 	{"Disk, read and written a second", "read", "written", NULL, "disk", true},
-	{"Network, sent and received", "sent", "received", "network", "disk", false},
+	{"Network, sent and received", "up", "down", "bandwidth", "disk", false},
 	{"Log", "log", NULL, "log", "log", false},
 };
 
@@ -103,6 +103,8 @@ static int add_plot(const struct plot *p, const cJSON *report, struct point *poi
 
 	for (size_t i = 0; i < n; i++)
 		peak = MAX(peak, points[i].value);
+	if (peak == 0 && !limit)
+		return 0; /* as of a worker without a network */
 	/* far below the limit the line would lie on the ground: then the limit is told, not drawn
 	 */
 	top = limit && peak >= limit / 4 ? MAX(limit, peak) : peak + peak / 4 + 1;

@@ -54,6 +54,7 @@ def sample_report(build_id, hostile=False):
         "limits": {"cpus": 2, "cpu-time-ms": {"granted": 60000, "peak": 30000, "share": 0.5},
                    "memory": {"granted": 1 << 31, "peak": 1 << 30, "share": 0.5},
                    "disk": {"granted": 10 << 30, "peak": 5 << 20, "share": 0},
+                   "bandwidth": {"granted": 1 << 22, "peak": 7 << 19, "share": 0.875},
                    "log": {"granted": 1000, "peak": 20, "share": 0.02}},
         "denied": [{"protocol": "tcp", "host": text, "port": 80, "count": 3, "phase": "build",
                     "reason": text, "allow": "- {host: %s, port: 80, protocol: tcp}" % text}]
@@ -61,5 +62,5 @@ def sample_report(build_id, hostile=False):
         "outside-links": [], "paths": {"spec": text, "log": "/nowhere/log"},
         "versions": {"contractor": "0.1.0", "image-suite": text},
         "samples": [{"at-ms": i * 1000, "cpu-ms": i * 900, "memory": (1 << 27) * i, "disk": i << 20,
-                     "read": i << 22, "written": i << 21, "log": i} for i in range(8)],
+                     "read": i << 22, "written": i << 21, "log": i, "up": i, "down": i << 19} for i in range(8)],
     }

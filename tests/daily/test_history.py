@@ -133,7 +133,7 @@ class History(case.Case):
         self.assertEqual(json.loads(self.run_ok("report", "--json")), case.sample_report(NEW))
         page = Page(self.run_ok("report", "--html", "-"))
         self.assertEqual((page.open, page.errors), ([], []))
-        for word in ("built", NEW, "boot", "1.5", "Processor time", "Memory", "Disk in use",
+        for word in ("built", NEW, "boot", "1.5", "Processor time", "Memory", "Disk in use", "Network",
                      "limit 2 GiB", "a line"):
             self.assertIn(word, page.text)
         self.run_ok("report", "--html", "page.html")
