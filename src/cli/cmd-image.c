@@ -5,6 +5,7 @@
 
 #include "base/io.h"
 #include "base/num.h"
+#include "cmd-image.h"
 #include "cmd.h"
 #include "image/build.h"
 #include "options.h"
@@ -163,6 +164,9 @@ static int cmd_image_build(int argc, char **argv)
 
 static const struct cmd_verb verbs[] = {
 	{"build", cmd_image_build, "make a worker image from Debian packages"},
+	{"inspect", cmd_image_inspect, "tell what is in an image"},
+	{"list", cmd_image_list, "the images in a folder"},
+	{"verify", cmd_image_verify, "read an image, compare it with its manifest"},
 };
 
 int cmd_image(int argc, char **argv)
