@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <net/if.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -19,7 +20,9 @@
 #define LIST_MAX	   (64 * KIB)
 #define DEVICE_DEADLINE_MS 10000
 #define DEVICE_POLL_MS	   5
+#define UEVENT_LOST_MS	   1000 /* looks again, should one have been lost */
 #define NAME_LEN	   64
+#define BLOCKS		   "/sys/block"
 
 int setup_mounts(struct err *e)
 {
@@ -123,8 +126,8 @@ static int open_device(const char *class, const char *key, const char *value, in
 			continue;
 		(void)snprintf(path, sizeof(path), "/dev/%s", ent->d_name);
 		fd = open(path, flags | O_CLOEXEC | O_NOCTTY);
-		if (fd < 0)
-			fd = -errno;
+		if (fd < 0) /* of a disk that is only just coming the node leads nowhere */
+			fd = errno == ENXIO ? -ENOENT : -errno;
 	}
 	if (d)
 		(void)closedir(d);
@@ -173,11 +176,37 @@ int setup_loopback(struct err *e)
 	return 0;
 }
 
+/* Until the image comes, however long that is; its serial says whether a layer comes too. */
+static int wait_build(struct devices *d, bool *ret_layer, struct err *e)
+{
+	struct sockaddr_nl a = {.nl_family = AF_NETLINK, .nl_groups = 1};
+	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+					NETLINK_KOBJECT_UEVENT);
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	char event[4096];
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return err_errno(e, -errno, "cannot watch for disks");
+	(void)dprintf(STDERR_FILENO, "%s\n", SETUP_WAITS);
+	for (;;) {
+		d->image = open_device(BLOCKS, "serial", "image", O_RDONLY);
+		*ret_layer = d->image == -ENOENT;
+		if (*ret_layer)
+			d->image = open_device(BLOCKS, "serial", "image-below", O_RDONLY);
+		if (d->image != -ENOENT)
+			break;
+		/* the kernel tells of new devices */
+		(void)poll(&p, 1, UEVENT_LOST_MS);
+		while (recv(fd, event, sizeof(event), 0) > 0)
+			;
+	}
+	return d->image < 0 ? err_errno(e, d->image, "cannot open the image") : 0;
+}
+
 int setup_devices(struct devices *ret, struct err *e)
 {
-	static const char blocks[] = "/sys/block";
 	uint64_t end = io_now_ms() + DEVICE_DEADLINE_MS;
-	bool layer = false;
+	bool layer = false, waits = false;
 	int r = wait_device("/sys/class/virtio-ports", "name", "contractor.manager",
 			    O_RDWR | O_NONBLOCK, end, &ret->port, e);
 
@@ -187,16 +216,22 @@ int setup_devices(struct devices *ret, struct err *e)
 		r = wait_device("/sys/class/virtio-ports", "name", "contractor.dial",
 				O_RDWR | O_NONBLOCK, end, &ret->dial, e);
 	if (r == 0)
-		r = wait_device(blocks, "serial", "image", O_RDONLY, end, &ret->image, e);
-	if (r == 0)
-		r = wait_device(blocks, "serial", "input", O_RDONLY, end, &ret->input, e);
-	if (r == 0)
-		r = wait_device(blocks, "serial", "output", O_RDWR, end, &ret->output, e);
-	if (r == 0)
-		r = wait_device(blocks, "serial", "scratch", O_RDWR, end, &ret->scratch, e);
-	if (r == 0)
 		r = was_given("contractor.layer", &layer, e);
+	if (r == 0)
+		r = was_given(SETUP_WAIT, &waits, e);
+	if (r == 0 && waits) {
+		r = wait_build(ret, &layer, e);
+		end = io_now_ms() + DEVICE_DEADLINE_MS;
+	} else if (r == 0) {
+		r = wait_device(BLOCKS, "serial", "image", O_RDONLY, end, &ret->image, e);
+	}
+	if (r == 0)
+		r = wait_device(BLOCKS, "serial", "input", O_RDONLY, end, &ret->input, e);
+	if (r == 0)
+		r = wait_device(BLOCKS, "serial", "output", O_RDWR, end, &ret->output, e);
+	if (r == 0)
+		r = wait_device(BLOCKS, "serial", "scratch", O_RDWR, end, &ret->scratch, e);
 	if (r == 0 && layer)
-		r = wait_device(blocks, "serial", "layer", O_RDONLY, end, &ret->layer, e);
+		r = wait_device(BLOCKS, "serial", "layer", O_RDONLY, end, &ret->layer, e);
 	return r;
 }

@@ -5,6 +5,10 @@
 
 #include "base/err.h"
 
+/* A word of the kernel's command line: the disks come later. And what the console says by then. */
+#define SETUP_WAIT  "contractor.wait"
+#define SETUP_WAITS "ready for a build"
+
 /* What the host has attached; all close-on-exec. */
 struct devices {
 	int port;	     /* the virtio-serial port contractor.manager, non-blocking */

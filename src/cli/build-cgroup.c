@@ -29,6 +29,13 @@ void build_cgroup_make(struct build *b)
 		cgroup_make(CGROUP_ROOT, buf_str(&self), getpid(), &w, &b->cgroup);
 }
 
+void build_cgroup_leave(struct build *b, const char *why)
+{
+	cgroup_done(&b->cgroup);
+	b->cgroup = (struct cgroup)CGROUP_INIT;
+	(void)snprintf(b->cgroup.why, sizeof(b->cgroup.why), "%s", why);
+}
+
 void build_cgroup_judge(struct build *b)
 {
 	uint64_t granted = b->spec->limits.memory;

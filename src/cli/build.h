@@ -136,6 +136,9 @@ void build_done(struct build *b);
  */
 void build_cgroup_make(struct build *b);
 
+/* build-cgroup.c: gives it up for a QEMU that does not enter it, and says why. */
+void build_cgroup_leave(struct build *b, const char *why);
+
 /* build-cgroup.c: a worker that broke because the kernel killed it for memory was over its limit.
  */
 void build_cgroup_judge(struct build *b);

@@ -89,6 +89,9 @@ static int cmd_manager_build(int argc, char **argv)
 
 static const struct cmd_verb verbs[] = {
 	{"build", cmd_manager_build, "make the image of the manager VM"},
+	{"start", cmd_manager_start, "boot managers that wait for builds"},
+	{"status", cmd_manager_status, "tell how many wait"},
+	{"stop", cmd_manager_stop, "end those that wait"},
 };
 
 int cmd_manager(int argc, char **argv)

@@ -5,10 +5,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "base/child.h"
+#include "base/io.h"
+#include "pool.h"
 #include "vm/tsc.h"
 #include "vm/vm.h"
 
@@ -20,6 +24,9 @@ struct home {
 	pid_t pid; /* of the manager in namespaces; -1: none */
 	struct loop_source *child;
 	struct vm *vm; /* or the manager VM */
+	int pool;      /* or the socket of the pool that has the VM; -1: none */
+	struct loop_source *pool_source;
+	struct buf console; /* as the pool tells it */
 	bool ended;
 	struct home_callbacks cb;
 };
@@ -66,6 +73,7 @@ static int home_new(const struct home_callbacks *cb, struct home **ret, struct e
 	if (!h)
 		return err_oom(e);
 	h->pid = -1;
+	h->pool = -1;
 	h->cb = *cb;
 	*ret = h;
 	return 0;
@@ -133,6 +141,8 @@ static void on_vm_exited(int status, void *user_data)
 static void describe(const struct launch_files *files, const struct nested_plan *p,
 		     const char *cmdline, const struct home_ports *theirs, struct vm_desc *d)
 {
+	bool waits = files->image < 0;
+
 	*d = (struct vm_desc){
 		.arch = "x86_64",
 		.machine = VM_MACHINE_Q35,
@@ -144,7 +154,8 @@ static void describe(const struct launch_files *files, const struct nested_plan 
 			  {"input", files->input, true, 0, 0, false},
 			  {"output", files->output, false, 0, 0, false},
 			  {"scratch", files->scratch, false, 0, 0, false}},
-		.n_disks = 4,
+		.n_disks = waits ? 0 : 4,
+		.slots = waits ? HOME_DISKS : 0,
 		.ports = {{"contractor.manager", theirs->control},
 			  {"contractor.dial", theirs->dial}},
 		.n_ports = 2,
@@ -158,16 +169,18 @@ static void describe(const struct launch_files *files, const struct nested_plan 
 }
 
 /* An emulated machine need not measure what is known, and would fail at it on a busy host. */
-static void make_cmdline(const struct nested_plan *p, const struct manager_image *image, bool layer,
-			 char *out, size_t size)
+static void make_cmdline(const struct launch_files *files, const struct nested_plan *p,
+			 const struct manager_image *image, char *out, size_t size)
 {
 	char clock[96] = "";
 
 	if (!p->kvm)
 		(void)snprintf(clock, sizeof(clock), " tsc_early_khz=%" PRIu64 " tsc=reliable",
 			       vm_tsc_khz());
-	(void)snprintf(out, size, "%s%s%s%s", image->cmdline, clock,
-		       p->worker_kvm ? " contractor.kvm" : "", layer ? " contractor.layer" : "");
+	(void)snprintf(out, size, "%s%s%s%s%s", image->cmdline, clock,
+		       p->worker_kvm ? " contractor.kvm" : "",
+		       files->image < 0 ? " contractor.wait" : "",
+		       files->layer >= 0 ? " contractor.layer" : "");
 }
 
 /* Two stream sockets, our ends and QEMU's. */
@@ -212,7 +225,7 @@ static int start_vm(struct loop *l, const struct launch_files *files,
 	char cmdline[512];
 	int r;
 
-	make_cmdline(plan, image, files->layer >= 0, cmdline, sizeof(cmdline));
+	make_cmdline(files, plan, image, cmdline, sizeof(cmdline));
 	describe(files, plan, cmdline, theirs, &s.desc);
 	r = vm_start(l, &s, &cb, &h->vm, e);
 	return r < 0 ? err_wrap(e, "the manager VM") : 0;
@@ -240,8 +253,96 @@ int home_start_nested(struct loop *l, const struct launch_files *files,
 	return 0;
 }
 
+int home_start_waiting(struct loop *l, const struct nested_plan *plan,
+		       const struct manager_image *image, int image_fd,
+		       const struct home_callbacks *cb, struct home **ret,
+		       struct home_ports *ret_ports, struct err *e)
+{
+	const struct launch_files none = {-1, -1, -1, -1, -1, -1, -1};
+	struct nested_plan unheld = *plan;
+
+	unheld.cpu_time_ms = unheld.file_size = 0;
+	return home_start_nested(l, &none, &unheld, image, image_fd, cb, ret, ret_ports, e);
+}
+
+int home_attach(struct home *h, const struct launch_files *files, qmp_reply_fn fn, void *user_data)
+{
+	bool layer = files->layer >= 0;
+	const struct vm_disk disks[HOME_DISKS] = {
+		{layer ? "image-below" : "image", files->image, true, 0, 0, false},
+		{"input", files->input, true, 0, 0, false},
+		{"output", files->output, false, 0, 0, false},
+		{"scratch", files->scratch, false, 0, 0, false},
+		{"layer", files->layer, true, 0, 0, false},
+	};
+	unsigned n = HOME_DISKS - !layer;
+	int r = 0;
+
+	for (unsigned i = 0; i < n && r == 0; i++)
+		r = vm_attach(h->vm, &disks[i], i + 1, QMP_DEADLINE_MS, fn, user_data);
+	return r < 0 ? r : (int)n * VM_ATTACH_COMMANDS;
+}
+
+int home_limit(struct home *h, uint64_t cpu_time_ms, uint64_t file_size, struct err *e)
+{
+	pid_t pid = vm_pid(h->vm);
+	struct timespec used = {0};
+	struct rlimit cpu, size = {file_size, file_size};
+	clockid_t clock;
+
+	if (clock_getcpuclockid(pid, &clock) == 0)
+		(void)clock_gettime(clock, &used);
+	cpu.rlim_cur = cpu.rlim_max = (rlim_t)used.tv_sec + cpu_time_ms / 1000 + 1;
+	if (prlimit(pid, RLIMIT_CPU, &cpu, NULL) < 0 || prlimit(pid, RLIMIT_FSIZE, &size, NULL) < 0)
+		return err_errno(e, -errno, "cannot hold the manager VM to its limits");
+	return 0;
+}
+
+static void on_pool(struct loop_source *src, uint32_t events, void *user_data)
+{
+	struct home *h = user_data;
+	_cleanup_free_ char *data = malloc(POOL_MESSAGE_MAX + 1);
+	enum pool_word word;
+	ssize_t n = data ? pool_receive(h->pool, &word, data, NULL, 0) : -ENOMEM;
+
+	if (n == -EAGAIN)
+		return;
+	if (n >= 0 && word == POOL_CONSOLE) {
+		(void)buf_put(&h->console, data, (size_t)n);
+		return;
+	}
+	h->pool_source = loop_remove(h->pool_source);
+	tell_end(h,
+		 n >= 0 && word == POOL_ENDED ? data : "the process that keeps managers has ended");
+}
+
+int home_take(struct loop *l, const struct launch_files *files, const struct nested_plan *plan,
+	      const struct manager_image *image, const struct home_callbacks *cb, struct home **ret,
+	      struct home_ports *ret_ports, uint64_t *ret_memory, struct err *e)
+{
+	_cleanup_(close_ports) struct home_ports ports = {-1, -1};
+	_cleanup_(home_free_p) struct home *h = NULL;
+	int r = home_new(cb, &h, e);
+
+	if (r < 0)
+		return r;
+	h->pool = pool_take(files, plan, image->path, &ports, ret_memory, e);
+	if (h->pool < 0)
+		return h->pool;
+	r = io_set_nonblock(h->pool, 1);
+	if (r == 0)
+		r = loop_add_fd(l, h->pool, EPOLLIN, on_pool, h, &h->pool_source);
+	if (r < 0)
+		return err_errno(e, r, "cannot watch the pool");
+	*ret_ports = (struct home_ports){take_fd(&ports.control), take_fd(&ports.dial)};
+	*ret = take_ptr(&h);
+	return 0;
+}
+
 const struct buf *home_console(const struct home *h)
 {
+	if (h->pool >= 0)
+		return &h->console;
 	return h->vm ? vm_console(h->vm) : NULL;
 }
 
@@ -256,6 +357,9 @@ struct home *home_free(struct home *h)
 	}
 	(void)loop_remove(h->child);
 	(void)vm_free(h->vm);
+	(void)loop_remove(h->pool_source);
+	fd_close(&h->pool); /* with which the pool ends the VM */
+	buf_done(&h->console);
 	free(h);
 	return NULL;
 }

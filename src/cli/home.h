@@ -11,6 +11,7 @@
 #include "image/manager-image.h"
 #include "launch.h"
 #include "nested.h"
+#include "qmp/qmp.h"
 #include "vm/vm.h"
 
 struct home;
@@ -45,6 +46,34 @@ int home_start_nested(struct loop *l, const struct launch_files *files,
 		      const struct nested_plan *plan, const struct manager_image *image,
 		      int image_fd, const struct home_callbacks *cb, struct home **ret,
 		      struct home_ports *ret_ports, struct err *e);
+
+/*
+ * Starts a manager VM that waits for its disks, and is held to no processor time and file size
+ * before home_limit. Else like the above.
+ */
+int home_start_waiting(struct loop *l, const struct nested_plan *plan,
+		       const struct manager_image *image, int image_fd,
+		       const struct home_callbacks *cb, struct home **ret,
+		       struct home_ports *ret_ports, struct err *e);
+
+#define HOME_DISKS 5 /* at most */
+
+/*
+ * Gives a waiting one its disks. How many times fn is called, once for each command that this
+ * takes; or a negative errno.
+ */
+int home_attach(struct home *h, const struct launch_files *files, qmp_reply_fn fn, void *user_data);
+
+/* Holds it to this from now on. 0 or a negative errno. */
+int home_limit(struct home *h, uint64_t cpu_time_ms, uint64_t file_size, struct err *e);
+
+/*
+ * Takes a manager VM that waits in the user's pool; *ret_memory is what it has. 0; -ENOENT: there
+ * is no pool; or a negative errno: none fits, with the reason. Else like home_start_nested.
+ */
+int home_take(struct loop *l, const struct launch_files *files, const struct nested_plan *plan,
+	      const struct manager_image *image, const struct home_callbacks *cb, struct home **ret,
+	      struct home_ports *ret_ports, uint64_t *ret_memory, struct err *e);
 
 /* The last bytes of the manager VM's console; NULL in the other home. */
 const struct buf *home_console(const struct home *h);

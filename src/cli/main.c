@@ -16,7 +16,7 @@ static const struct cmd_verb verbs[] = {
 	{"gc", cmd_gc, "remove the records of old builds"},
 	{"image", cmd_image, "make worker images"},
 	{"log", cmd_log, "print the output of a past or running build"},
-	{"manager", cmd_manager, "make the image of the manager VM"},
+	{"manager", cmd_manager, "managers in virtual machines: their image, those that wait"},
 	{"report", cmd_report, "tell how a past build went"},
 	{"shell", cmd_shell, "work in a worker by hand"},
 	{"status", cmd_status, "list running, waiting and past builds"},

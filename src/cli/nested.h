@@ -9,6 +9,7 @@
 #include "spec/spec.h"
 
 struct nested_plan {
+	bool pooled;	      /* it had been waiting */
 	bool kvm;	      /* the manager VM runs by KVM */
 	bool worker_kvm;      /* and can give it to the worker */
 	unsigned cpus;	      /* of the manager VM */

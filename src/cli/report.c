@@ -197,6 +197,7 @@ static void add_manager_vm(const struct build *b, cJSON *report)
 	}
 	o = cJSON_AddObjectToObject(report, "manager-vm");
 	(void)cJSON_AddStringToObject(o, "accelerator", p->kvm ? "kvm" : "tcg");
+	(void)cJSON_AddBoolToObject(o, "waited", p->pooled);
 	(void)json_add_u64(o, "cpus", p->cpus);
 	(void)json_add_u64(o, "worker-cpus", p->worker_cpus);
 	(void)json_add_u64(o, "memory", p->memory);

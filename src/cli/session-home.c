@@ -62,18 +62,27 @@ static int start_nested(struct session *s, const struct launch_files *files,
 	const struct nested_plan *p = &b->plan;
 	const struct manager_home_options o = {.say = say_making, .user_data = &b->ui};
 	struct manager_image image = {0};
+	struct err none = ERR_INIT;
 	_cleanup_close_ int image_fd = -1;
 	char all[NUM_TEXT_MAX], own[NUM_TEXT_MAX];
 	int r = manager_home_image(&o, &image, &image_fd, e);
 
 	if (r < 0)
 		return r;
+	b->plan.pooled = home_take(s->loop, files, p, &image, cb, &s->home, &ports, &b->plan.memory,
+				   &none) == 0;
+	if (b->plan.pooled)
+		build_cgroup_leave(b, "the manager VM was there before this build");
+	else if (none.code != -ENOENT)
+		ui_say(&b->ui, "no waiting manager is used: %s", none.text);
 	ui_say(&b->ui,
-	       "manager VM: %s, %u processors (%u for the worker), %s of memory (%s for the "
+	       "manager VM: %s%s, %u processors (%u for the worker), %s of memory (%s for the "
 	       "worker)",
-	       p->kvm ? "kvm" : "tcg", p->cpus, p->worker_cpus, format_size(p->memory, all),
+	       p->pooled ? "one that waited, " : "", p->kvm ? "kvm" : "tcg", p->cpus,
+	       p->worker_cpus, format_size(p->memory, all),
 	       format_size(b->spec->limits.memory, own));
-	r = home_start_nested(s->loop, files, p, &image, image_fd, cb, &s->home, &ports, e);
+	if (!s->home)
+		r = home_start_nested(s->loop, files, p, &image, image_fd, cb, &s->home, &ports, e);
 	manager_image_done(&image);
 	if (r == 0)
 		r = start_port(s, ports.dial, e);

@@ -164,6 +164,8 @@ static int check_machine(const struct vm_desc *d, struct err *e)
 	if (d->cpus < 1 || d->cpus > CPUS_MAX)
 		return err_set(e, -EINVAL, "%u processors, but 1 to %d are possible", d->cpus,
 			       CPUS_MAX);
+	if (d->slots && d->machine == VM_MACHINE_MICROVM)
+		return err_set(e, -EINVAL, "machine type microvm has no slots for disks");
 	if (d->memory < MEMORY_MIN)
 		return err_set(e, -EINVAL, "less than %llu MiB of memory", MEMORY_MIN / MIB);
 	if (!d->kernel && (d->initrd || d->cmdline))
@@ -259,28 +261,43 @@ static void add_kernel(struct builder *b, const struct vm_desc *d)
  * allocated is then a mark that the guest can raise and never lower. What is a disk here is a file
  * to the machine around this one, whose page cache is enough.
  */
-static void add_disk(struct builder *b, const struct vm_disk *disk, size_t set, bool boot)
+char *vm_disk_node(const struct vm_disk *disk, size_t set)
 {
 	const char *ro = disk->read_only ? "true" : "false";
 	const char *driver = disk->block ? "host_device" : "file";
 	const char *direct = disk->block ? "\"direct\":true," : "";
-	char stretch[80] = "";
+	char stretch[80] = "", *text;
 
 	if (disk->size)
 		(void)snprintf(stretch, sizeof(stretch),
 			       "\"offset\":%" PRIu64 ",\"size\":%" PRIu64 ",", disk->offset,
 			       disk->size);
+	if (asprintf(&text,
+		     "{\"driver\":\"raw\",\"node-name\":\"%s\",%s\"read-only\":%s,\"discard\":"
+		     "\"ignore\","
+		     "\"cache\":{%s\"no-flush\":true},\"file\":{\"driver\":\"%s\","
+		     "\"node-name\":\"%s-file\",\"filename\":\"/dev/fdset/%zu\",\"read-only\":%s,"
+		     "\"discard\":\"ignore\",\"locking\":\"off\","
+		     "\"cache\":{%s\"no-flush\":true}}}",
+		     disk->serial, stretch, ro, direct, driver, disk->serial, set, ro, direct) < 0)
+		return NULL;
+	return text;
+}
+
+static void add_disk(struct builder *b, const struct vm_disk *disk, size_t set, bool boot)
+{
 	add_opt(b, "-add-fd", "fd=%d,set=%zu,opaque=%s", disk->fd, set, disk->serial);
-	add_opt(b, "-blockdev",
-		"{\"driver\":\"raw\",\"node-name\":\"%s\",%s\"read-only\":%s,\"discard\":"
-		"\"ignore\","
-		"\"cache\":{%s\"no-flush\":true},\"file\":{\"driver\":\"%s\","
-		"\"node-name\":\"%s-file\",\"filename\":\"/dev/fdset/%zu\",\"read-only\":%s,"
-		"\"discard\":\"ignore\",\"locking\":\"off\","
-		"\"cache\":{%s\"no-flush\":true}}}",
-		disk->serial, stretch, ro, direct, driver, disk->serial, set, ro, direct);
+	add(b, "-blockdev");
+	add_owned(b, vm_disk_node(disk, set));
 	add_virtio(b, "blk", ",id=%s-disk,drive=%s,serial=%s,werror=stop,rerror=stop%s",
 		   disk->serial, disk->serial, disk->serial, boot ? ",bootindex=0" : "");
+}
+
+/* Where disks can be put in while the machine runs. */
+static void add_slots(struct builder *b, unsigned n)
+{
+	for (unsigned i = 1; i <= n; i++)
+		add_opt(b, "-device", "pcie-root-port,id=slot%u,chassis=%u", i, i);
 }
 
 static void add_chardev(struct builder *b, const char *id, int fd)
@@ -317,6 +334,7 @@ static void add_devices(struct builder *b, const struct vm_desc *d)
 	add_opt(b, "-device", b->mmio ? "pvpanic" : "pvpanic-pci");
 	add_opt(b, "-object", "rng-builtin,id=rng");
 	add_virtio(b, "rng", ",rng=%s", "rng");
+	add_slots(b, d->slots);
 	for (size_t i = 0; i < d->n_disks; i++)
 		add_disk(b, &d->disks[i], i + 1,
 			 !d->kernel && i == 0 && d->memory_kind != VM_MEMORY_TEMPLATE);

@@ -93,7 +93,8 @@ struct vm_desc {
 	 * a build's processor time (measured), and more on a busy host.
 	 */
 	bool virtual_clock;
-	bool paused; /* -S */
+	bool paused;	/* -S */
+	unsigned slots; /* for disks that come later: vm_attach */
 	enum vm_memory memory_kind;
 	int memory_fd; /* of VM_MEMORY_TEMPLATE: best open for reading only */
 };
@@ -147,6 +148,19 @@ struct vm_callbacks {
  */
 int vm_start(struct loop *l, const struct vm_start *s, const struct vm_callbacks *cb,
 	     struct vm **ret, struct err *e);
+
+/* Pure: the block node of a disk whose descriptor is in this set, as JSON, malloc'ed; NULL: OOM. */
+char *vm_disk_node(const struct vm_disk *disk, size_t set);
+
+#define VM_ATTACH_COMMANDS 3
+
+/*
+ * Puts a disk into a slot (from 1) of a running machine; its descriptor stays the caller's. fn is
+ * called VM_ATTACH_COMMANDS times, once for each command that this takes. 0 or a negative errno
+ * (then fn may have been called for fewer).
+ */
+int vm_attach(struct vm *v, const struct vm_disk *disk, unsigned slot, uint64_t deadline_ms,
+	      qmp_reply_fn fn, void *user_data);
 
 /* The QMP connection, owned by the vm. */
 struct qmp *vm_qmp(struct vm *v);
