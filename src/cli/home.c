@@ -17,8 +17,6 @@
 #include "vm/vm.h"
 
 #define QMP_DEADLINE_MS 10000
-/* What is translated twice over is too dear to throw away. */
-#define TB_SIZE (512 * MIB)
 
 struct home {
 	pid_t pid; /* of the manager in namespaces; -1: none */
@@ -138,36 +136,6 @@ static void on_vm_exited(int status, void *user_data)
 	tell_vm_end(h, text);
 }
 
-static void describe(const struct launch_files *files, const struct nested_plan *p,
-		     const char *cmdline, const struct home_ports *theirs, struct vm_desc *d)
-{
-	bool waits = files->image < 0;
-
-	*d = (struct vm_desc){
-		.arch = "x86_64",
-		.machine = VM_MACHINE_Q35,
-		.accel = p->kvm ? VM_ACCEL_KVM : VM_ACCEL_TCG,
-		.cpus = p->cpus,
-		.memory = p->memory,
-		.cmdline = cmdline,
-		.disks = {{"image", files->image, true, 0, 0, false},
-			  {"input", files->input, true, 0, 0, false},
-			  {"output", files->output, false, 0, 0, false},
-			  {"scratch", files->scratch, false, 0, 0, false}},
-		.n_disks = waits ? 0 : 4,
-		.slots = waits ? HOME_DISKS : 0,
-		.ports = {{"contractor.manager", theirs->control},
-			  {"contractor.dial", theirs->dial}},
-		.n_ports = 2,
-		.console_fd = -1,
-		.qmp_fd = -1,
-		.tap_fd = -1,
-		.tb_size = TB_SIZE,
-	};
-	if (files->layer >= 0)
-		d->disks[d->n_disks++] = (struct vm_disk){"layer", files->layer, true, 0, 0, false};
-}
-
 /* An emulated machine need not measure what is known, and would fail at it on a busy host. */
 static void make_cmdline(const struct launch_files *files, const struct nested_plan *p,
 			 const struct manager_image *image, char *out, size_t size)
@@ -226,7 +194,7 @@ static int start_vm(struct loop *l, const struct launch_files *files,
 	int r;
 
 	make_cmdline(files, plan, image, cmdline, sizeof(cmdline));
-	describe(files, plan, cmdline, theirs, &s.desc);
+	nested_describe(files, plan, cmdline, theirs, &s.desc);
 	r = vm_start(l, &s, &cb, &h->vm, e);
 	return r < 0 ? err_wrap(e, "the manager VM") : 0;
 }
@@ -258,7 +226,7 @@ int home_start_waiting(struct loop *l, const struct nested_plan *plan,
 		       const struct home_callbacks *cb, struct home **ret,
 		       struct home_ports *ret_ports, struct err *e)
 {
-	const struct launch_files none = {-1, -1, -1, -1, -1, -1, -1};
+	const struct launch_files none = {-1, -1, -1, -1, -1, -1, -1, -1, -1};
 	struct nested_plan unheld = *plan;
 
 	unheld.cpu_time_ms = unheld.file_size = 0;

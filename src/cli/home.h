@@ -33,11 +33,6 @@ int home_start_single(struct loop *l, const struct launch_files *files, bool deb
 		      const struct home_callbacks *cb, struct home **ret, int *ret_control,
 		      struct err *e);
 
-/* Our ends of a manager VM's ports, the caller's to close: the manager's stream, the dialer's. */
-struct home_ports {
-	int control, dial;
-};
-
 /*
  * Starts a manager VM by the plan, from the image that manager_image_make has opened as image_fd;
  * the files become its disks. Else like the above.
@@ -55,8 +50,6 @@ int home_start_waiting(struct loop *l, const struct nested_plan *plan,
 		       const struct manager_image *image, int image_fd,
 		       const struct home_callbacks *cb, struct home **ret,
 		       struct home_ports *ret_ports, struct err *e);
-
-#define HOME_DISKS 5 /* at most */
 
 /*
  * Gives a waiting one its disks. How many times fn is called, once for each command that this

@@ -13,6 +13,9 @@
 /* The worker's QEMU, when it emulates: translated code, and what QEMU knows about it. */
 #define MEMORY_EMULATOR (256 * MIB)
 
+/* What is translated twice over is too dear to throw away. */
+#define TB_SIZE (512 * MIB)
+
 /* Boot, poll and end of the manager VM itself, over what the worker may use. */
 #define CPU_TIME_BASE_MS 120000
 
@@ -43,6 +46,36 @@ struct nested_plan nested_plan(const struct spec_limits *l, bool kvm, bool worke
 	/* emulated by what is emulated itself, a boot takes 60 s on an idle machine */
 	p.boot_ms = p.worker_kvm ? 300000 : 1200000;
 	return p;
+}
+
+void nested_describe(const struct launch_files *files, const struct nested_plan *p,
+		     const char *cmdline, const struct home_ports *ports, struct vm_desc *ret)
+{
+	bool waits = files->image < 0;
+
+	*ret = (struct vm_desc){
+		.arch = "x86_64",
+		.machine = VM_MACHINE_Q35,
+		.accel = p->kvm ? VM_ACCEL_KVM : VM_ACCEL_TCG,
+		.cpus = p->cpus,
+		.memory = p->memory,
+		.cmdline = cmdline,
+		.disks = {{"image", files->image, true, 0, 0, false},
+			  {"input", files->input, true, 0, 0, false},
+			  {"output", files->output, false, 0, 0, false},
+			  {"scratch", files->scratch, false, 0, 0, false}},
+		.n_disks = waits ? 0 : 4,
+		.slots = waits ? HOME_DISKS : 0,
+		.ports = {{"contractor.manager", ports->control}, {"contractor.dial", ports->dial}},
+		.n_ports = 2,
+		.console_fd = -1,
+		.qmp_fd = -1,
+		.tap_fd = -1,
+		.tb_size = TB_SIZE,
+	};
+	if (files->layer >= 0)
+		ret->disks[ret->n_disks++] =
+			(struct vm_disk){"layer", files->layer, true, 0, 0, false};
 }
 
 /* The last line of [at, end) that begins with `with`, the firmware's (which paint) left out; NULL:

@@ -6,7 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "launch.h"
 #include "spec/spec.h"
+#include "vm/vm.h"
 
 struct nested_plan {
 	bool pooled;	      /* it had been waiting */
@@ -25,6 +27,20 @@ struct nested_plan {
 
 /* Pure: the walls of the manager VM, for a worker with these limits. */
 struct nested_plan nested_plan(const struct spec_limits *l, bool kvm, bool worker_kvm);
+
+#define HOME_DISKS 5 /* at most */
+
+/* Ends of a manager VM's ports: the manager's stream, the dialer's. */
+struct home_ports {
+	int control, dial;
+};
+
+/*
+ * Pure: the manager VM with these disks and its ends of the ports; without an image it waits for
+ * them, and has slots. Its kernel and initrd are not in it; the strings stay the caller's.
+ */
+void nested_describe(const struct launch_files *files, const struct nested_plan *p,
+		     const char *cmdline, const struct home_ports *ports, struct vm_desc *ret);
 
 /*
  * Pure: what went wrong, from the console of a manager VM: the last line of its init, or else the

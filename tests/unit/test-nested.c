@@ -2,7 +2,66 @@
 /* The manager VM's walls, and what its console tells of its end. */
 #include "unit.h"
 
+#include <fcntl.h>
+
+#include "base/io.h"
 #include "cli/nested.h"
+
+#ifndef GOLDEN_DIR
+#error "GOLDEN_DIR is set by meson.build"
+#endif
+
+static void compare(const char *name, const struct launch_files *files, const struct nested_plan *p)
+{
+	const struct home_ports ports = {30, 31};
+	_cleanup_buf_ struct buf got = {0}, want = {0};
+	struct err e = ERR_INIT;
+	struct vm_argv a;
+	struct vm_desc d;
+	char path[512];
+
+	nested_describe(files, p, "panic=-1", &ports, &d);
+	d.kernel = "/kernel";
+	d.initrd = "/initrd";
+	d.qmp_fd = 10;
+	d.console_fd = 11;
+	ck_assert_msg(vm_argv(&d, &a, &e) == 0, "%s", e.text);
+	for (size_t i = 0; i < a.n; i++)
+		ck_assert_int_eq(buf_printf(&got, "%s\n", a.v[i]), 0);
+	vm_argv_done(&a);
+	(void)snprintf(path, sizeof(path), GOLDEN_DIR "/argv/manager-%s", name);
+	if (getenv("UPDATE_GOLDEN"))
+		ck_assert_int_eq(io_write_file_atomic(path, got.data, got.len, 0644, &e), 0);
+	ck_assert_msg(io_read_file(AT_FDCWD, path, MIB, &want, &e) == 0, "%s", e.text);
+	ck_assert_str_eq(buf_str(&got), buf_str(&want));
+}
+
+START_TEST(golden)
+{
+	const struct spec_limits l = spec_limits_default();
+	const struct launch_files none = {-1, -1, -1, -1, -1, -1, -1, -1, -1};
+	struct launch_files files = none;
+
+	files.image = 20;
+	files.input = 21;
+	files.output = 22;
+	files.scratch = 23;
+	for (int kvm = 0; kvm < 2; kvm++) {
+		struct nested_plan p = nested_plan(&l, kvm, kvm);
+
+		p.cpus = 4; /* the default is this machine's */
+		p.memory = 3 * GIB;
+		compare(kvm ? "kvm" : "tcg", &files, &p);
+		compare(kvm ? "kvm-waits" : "tcg-waits", &none, &p);
+	}
+	files.layer = 24;
+	struct nested_plan p = nested_plan(&l, true, true);
+
+	p.cpus = 4;
+	p.memory = 3 * GIB;
+	compare("kvm-layer", &files, &p);
+}
+END_TEST
 
 START_TEST(walls)
 {
@@ -80,6 +139,7 @@ Suite *unit_suite(void)
 	TCase *c = unit_case(s, "nested");
 
 	tcase_add_test(c, walls);
+	tcase_add_test(c, golden);
 	tcase_add_test(c, last_words);
 	return s;
 }
