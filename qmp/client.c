@@ -123,10 +123,13 @@ static void disconnect(struct qmp *q)
 	q->state = QMP_STATE_CLOSED;
 	q->source = loop_remove(q->source);
 	q->timer = loop_remove(q->timer);
-	fd_close(&q->fd);
 }
 
-/* The connection is over: every command learns it, then the owner. The caller holds q->depth. */
+/*
+ * The connection is over: every command learns it, then the owner, who may want to do something
+ * about the other end before that notices; it does when the socket is closed. The caller holds
+ * q->depth.
+ */
 static void fail(struct qmp *q, const struct err *why)
 {
 	assert(q->depth > 0);
@@ -136,6 +139,7 @@ static void fail(struct qmp *q, const struct err *why)
 	cancel_all(q, -ECONNRESET, why->text);
 	if (!q->freed && q->cb.closed)
 		q->cb.closed(why, q->cb.user_data);
+	fd_close(&q->fd);
 }
 
 static ssize_t send_some(int fd, const struct command *c)
@@ -514,6 +518,7 @@ struct qmp *qmp_free(struct qmp *q)
 	q->depth++;
 	q->freed = true;
 	disconnect(q);
+	fd_close(&q->fd);
 	cancel_all(q, -ECANCELED, "cancelled");
 	release(q);
 	return NULL;

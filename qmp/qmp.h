@@ -22,7 +22,11 @@ typedef void (*qmp_reply_fn)(int code, const cJSON *ret, const struct err *e, vo
 /* An event; `data` may be NULL (borrowed). */
 typedef void (*qmp_event_fn)(const char *name, const cJSON *data, void *user_data);
 
-/* The connection is over (end of file, protocol error, overlong line): called once, last. */
+/*
+ * The connection is over (end of file, protocol error, overlong line): called once, last, and
+ * before the socket is closed, so that the other end does not know of it yet unless it was the one
+ * to end.
+ */
 typedef void (*qmp_closed_fn)(const struct err *why, void *user_data);
 
 struct qmp_callbacks {

@@ -181,7 +181,7 @@ static void on_qmp_closed(const struct err *why, void *user_data)
 
 	v->qmp_end = *why;
 	v->qmp_closed = true;
-	if (loop_timer_set(v->leave, why->code == -ECONNRESET ? LEAVE_MS : 0, 0) < 0)
+	if (why->code != -ECONNRESET || loop_timer_set(v->leave, LEAVE_MS, 0) < 0)
 		on_leave(NULL, v);
 	tell_if_over(v);
 }
