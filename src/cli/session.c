@@ -208,6 +208,7 @@ static void on_control(struct session *s, const cJSON *msg)
 	struct build *b = s->b;
 	struct limits_sample sample = {0};
 	char phase[16];
+	bool known;
 
 	if (!type) {
 		session_end_broken(s, "the manager sent a message without a type");
@@ -219,10 +220,13 @@ static void on_control(struct session *s, const cJSON *msg)
 			session_end_broken(s, "the manager speaks another version of the protocol; "
 					      "install contractor anew");
 	} else if (strcmp(type, "accelerator") == 0) {
+		/* a build may have a worker for its play and one for its template before its own */
+		known = b->accel[0] != '\0';
 		copy_name(b->accel, sizeof(b->accel), name);
 		copy_name(b->accel_why, sizeof(b->accel_why), json_str(msg, "why"));
-		ui_say(&b->ui, "worker: %s, %s%s%s", b->machine, b->accel,
-		       b->accel_why[0] ? ": " : "", b->accel_why);
+		if (!known)
+			ui_say(&b->ui, "worker: %s, %s%s%s", b->machine, b->accel,
+			       b->accel_why[0] ? ": " : "", b->accel_why);
 		events_worker(b);
 	} else if (strcmp(type, "phase") == 0) {
 		copy_name(phase, sizeof(phase), name);
