@@ -134,7 +134,7 @@ class Pool(manager.Manager):
         self.assertEqual(self.status()["waiting"], 1)
 
     def test_stop_and_idle(self):
-        self.verb("start", "--tcg", "--idle", "2s", "--memory", "256MiB")
+        self.verb("start", "--tcg", "--idle", "20s", "--memory", "256MiB")
         server = self.server()
         r = self.finish(self.begin())
         self.assertIn("no waiting manager is used: the waiting managers have less memory", r.err)
