@@ -120,6 +120,13 @@ class Boot(unittest.TestCase):
         self.assertTrue(lines[5].startswith("error output-full "), lines)
         self.assertEqual(lines[6:], ["done"])
 
+    def test_input_too_large(self):
+        """The driver's own word, with no host that sees the disk fill up before."""
+        tree = [*TREE, ("workspace/src/big", os.urandom(40 * MIB), 0o644, 0)]
+        lines = self.worker("true", tree=tree, scratch=24 * MIB).dialogue()
+        self.assertTrue(lines[2].startswith("error disk-full "), lines)
+        self.assertEqual(lines[:2] + lines[3:], [*GOOD[:2], "done"])
+
     def test_without_scratch(self):
         w = self.run_good("echo x >made; echo y >/usr/bin/y", scratch=0)
         self.assertIn("workspace/src/made", w.output())
