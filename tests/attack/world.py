@@ -316,6 +316,7 @@ def outside(world, ready, go):
     serve_udp(world, WEB6, ECHO, True)
     serve_tcp(world, PRIVATE, ECHO, echo)
     serve_udp(world, WEB, ECHO, True)
+    serve_udp(world, WEB, SINK, False)
     # all that must never be reached
     for address in (OTHER, METADATA, PRIVATE, RESOLVER):
         for port in (22, 53, 80, 443):
