@@ -10,6 +10,7 @@
 #include "image/build.h"
 #include "options.h"
 #include "paths.h"
+#include "ticker.h"
 
 #define LOG_TAIL_LINES 20
 #define LOG_TAIL_MAX   (64 * KIB)
@@ -20,9 +21,9 @@
 #define NATIVE_ARCH "amd64"
 #endif
 
-static void print_progress(const char *what, void *user_data)
+static void tell(const char *what, void *user_data)
 {
-	(void)fprintf(stderr, "contractor: %s\n", what);
+	ticker_say(user_data, what, true);
 }
 
 /* The end of what the tools said; control characters are not passed on. */
@@ -62,7 +63,7 @@ static int open_log(const char *path, struct err *e)
 	return fd < 0 ? err_errno(e, -errno, "%s: cannot write the log", path) : fd;
 }
 
-static int build(struct image_build *b, const char *log_path)
+static int build(struct image_build *b, struct ticker *ticker, const char *log_path)
 {
 	_cleanup_free_ char *firmware = NULL;
 	_cleanup_close_ int log_fd = -1;
@@ -77,6 +78,7 @@ static int build(struct image_build *b, const char *log_path)
 		b->firmware_dir = firmware;
 		r = image_build(b, &e);
 	}
+	ticker_stop(ticker);
 	if (r >= 0)
 		return CMD_OK;
 	if (r == -ECHILD)
@@ -120,10 +122,11 @@ static int cmd_image_build(int argc, char **argv)
 		.include = "build-essential",
 		.ansible = true,
 		.size = 4 * GIB,
-		.progress = print_progress,
+		.progress = tell,
 	};
 	const char *log_path = NULL;
 	struct options o;
+	struct ticker ticker = TICKER_INIT;
 	int c, r = CMD_USAGE;
 
 	options_begin(&o, &verb_image_build, argc, argv);
@@ -159,7 +162,12 @@ static int cmd_image_build(int argc, char **argv)
 			break;
 		}
 	}
-	return c < 0 ? r : build(&b, log_path);
+	if (c < 0)
+		return r;
+	b.user_data = &ticker;
+	if (b.progress)
+		ticker_start(&ticker, getenv("TMPDIR") ? getenv("TMPDIR") : "/var/tmp");
+	return build(&b, &ticker, log_path);
 }
 
 static const struct cmd_verb verbs[] = {
