@@ -3,6 +3,9 @@
 #include "sha256.h"
 
 #include <endian.h>
+#include <errno.h>
+
+#include "io.h"
 
 /* The first 32 bits of the fractional parts of the cube roots of the first 64 primes. */
 static const uint32_t K[64] = {
@@ -119,4 +122,25 @@ char *sha256_hex_of(const void *data, size_t n, char out[SHA256_HEX_SIZE])
 	sha256_put(&s, data, n);
 	sha256_end(&s, digest);
 	return sha256_hex(digest, out);
+}
+
+int sha256_hex_of_fd(int fd, char out[SHA256_HEX_SIZE])
+{
+	_cleanup_free_ unsigned char *block = malloc(MIB);
+	unsigned char digest[SHA256_SIZE];
+	struct sha256 s;
+	ssize_t n;
+
+	if (!block)
+		return -ENOMEM;
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return -errno;
+	sha256_init(&s);
+	while ((n = io_read_full(fd, block, MIB)) > 0)
+		sha256_put(&s, block, (size_t)n);
+	if (n < 0)
+		return (int)n;
+	sha256_end(&s, digest);
+	(void)sha256_hex(digest, out);
+	return 0;
 }

@@ -27,4 +27,7 @@ char *sha256_hex(const unsigned char digest[SHA256_SIZE], char out[SHA256_HEX_SI
 /* All at once; returns out. */
 char *sha256_hex_of(const void *data, size_t n, char out[SHA256_HEX_SIZE]);
 
+/* Of all of a file. 0 or a negative errno. */
+int sha256_hex_of_fd(int fd, char out[SHA256_HEX_SIZE]);
+
 #endif

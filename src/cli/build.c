@@ -22,6 +22,7 @@
 #include "report.h"
 #include "scratch.h"
 #include "session.h"
+#include "stock.h"
 #include "template.h"
 #include "turn.h"
 #include "vm/find.h"
@@ -188,7 +189,9 @@ static int choose_isolation(struct build *b, struct err *e)
 	b->plan.priority = b->spec->priority;
 	b->isolation_auto = want == SPEC_ISOLATION_AUTO;
 	if (b->opt.boot_ms == 0)
-		b->opt.boot_ms = b->nested ? b->plan.boot_ms : BOOT_DEADLINE_MS;
+		b->opt.boot_ms = b->nested		 ? b->plan.boot_ms
+				 : b->manifest->firmware ? 2 * BOOT_DEADLINE_MS
+							 : BOOT_DEADLINE_MS;
 	return b->nested ? check_nested(b, e) : 0;
 }
 
@@ -206,9 +209,11 @@ static int open_image(struct build *b, struct err *e)
 		return err_set(e, -EINVAL, "%s: the image is for %s, but the spec says arch: %s",
 			       b->spec->worker_image, b->manifest->arch, b->spec->arch);
 	b->machine = strcmp(b->manifest->arch, "x86_64") == 0 ? "microvm" : "virt";
+	if (b->manifest->firmware)
+		b->machine = "q35";
 	if (b->opt.machine)
 		b->machine = b->opt.machine;
-	return 0;
+	return b->manifest->firmware ? stock_check(b, e) : 0;
 }
 
 static int look_at_play(struct build *b, struct err *e)
@@ -403,6 +408,7 @@ static void run_once(struct build *b, const struct template_worker *w, const str
 		     struct disks *disks)
 {
 	const bool warm = t->memory >= 0;
+	const struct disks_copy stock = stock_disk(b);
 	char shell[SESSION_WISH_MAX];
 	const struct disks_request q = {.dir = w->cache,
 					.spec = b->spec,
@@ -410,7 +416,9 @@ static void run_once(struct build *b, const struct template_worker *w, const str
 					.n_rules = w->n_rules,
 					.layer = w->layer >= 0,
 					.shell = session_shell_wish(b, shell),
-					.scratch = warm ? &t->scratch : NULL};
+					.scratch = warm		? &t->scratch
+						   : stock.size ? &stock
+								: NULL};
 	struct err e = ERR_INIT;
 
 	if (disks_make(&q, disks, &e) < 0) {

@@ -22,17 +22,18 @@ const struct option_verb verb_completion = {
 };
 
 static const struct option_verb *const all[] = {
-	&verb_build,	     &verb_cache_clear,
-	&verb_cache_list,    &verb_cache_verify,
-	&verb_check,	     &verb_completion,
-	&verb_config_show,   &verb_doctor,
-	&verb_dump,	     &verb_gc,
-	&verb_image_build,   &verb_image_inspect,
-	&verb_image_list,    &verb_image_verify,
-	&verb_log,	     &verb_manager_build,
-	&verb_manager_start, &verb_manager_status,
-	&verb_manager_stop,  &verb_report,
-	&verb_shell,	     &verb_status,
+	&verb_build,	      &verb_cache_clear,
+	&verb_cache_list,     &verb_cache_verify,
+	&verb_check,	      &verb_completion,
+	&verb_config_show,    &verb_doctor,
+	&verb_dump,	      &verb_gc,
+	&verb_image_build,    &verb_image_import,
+	&verb_image_inspect,  &verb_image_list,
+	&verb_image_verify,   &verb_log,
+	&verb_manager_build,  &verb_manager_start,
+	&verb_manager_status, &verb_manager_stop,
+	&verb_report,	      &verb_shell,
+	&verb_status,
 };
 
 int cmd_completion(int argc, char **argv)

@@ -96,28 +96,41 @@ static void names_free(char **names, size_t n)
 	free(names);
 }
 
+/* Collects the paths of the images in an open folder; *ret_n counts them on every return. */
+static int read_images(DIR *d, const char *folder, char **names, size_t *ret_n, struct err *e)
+{
+	char name[NAME_MAX + 1];
+	const struct dirent *entry;
+
+	while (*ret_n < IMAGES_MAX && (entry = readdir(d))) {
+		if (!image_of(dirfd(d), entry->d_name, name))
+			continue;
+		names[*ret_n] = strcmp(folder, ".") == 0 ? strdup(name) : paths_join(folder, name);
+		if (!names[*ret_n])
+			return err_oom(e);
+		++*ret_n;
+	}
+	return 0;
+}
+
 /* The paths of the images in a folder, sorted, in *ret (names_free); their number, or an error. */
 static ssize_t find_images(const char *folder, char ***ret, struct err *e)
 {
-	char **names = calloc(IMAGES_MAX, sizeof(*names)), name[NAME_MAX + 1];
-	DIR *d = opendir(folder);
-	const struct dirent *entry;
+	char **names = calloc(IMAGES_MAX, sizeof(*names));
 	size_t n = 0;
-	int r = 0;
+	DIR *d;
+	int r;
 
-	if (!d)
-		r = err_errno(e, -errno, "%s: cannot list the folder", folder);
-	else if (!names)
-		r = err_oom(e);
-	while (r == 0 && n < IMAGES_MAX && (entry = readdir(d))) {
-		if (!image_of(dirfd(d), entry->d_name, name))
-			continue;
-		names[n] = strcmp(folder, ".") == 0 ? strdup(name) : paths_join(folder, name);
-		r = names[n] ? 0 : err_oom(e);
-		n += names[n] != NULL;
+	if (!names)
+		return err_oom(e);
+	d = opendir(folder);
+	if (!d) {
+		r = errno;
+		free(names);
+		return err_errno(e, -r, "%s: cannot list the folder", folder);
 	}
-	if (d)
-		(void)closedir(d);
+	r = read_images(d, folder, names, &n, e);
+	(void)closedir(d);
 	if (r < 0) {
 		names_free(names, n);
 		return r;
@@ -196,8 +209,12 @@ static void print_manifest(const struct manifest *m)
 	(void)printf("size: %s (%llu bytes)\nsha256: %s\n", format_size(m->size, text),
 		     (unsigned long long)m->size, m->sha256);
 	(void)printf("root: %s, %s\n", m->root_fs, format_size(m->root.size, text));
-	(void)printf("kernel: %s\n", format_size(m->kernel.size, text));
-	(void)printf("initrd: %s\n", format_size(m->initrd.size, text));
+	if (m->firmware)
+		(void)printf("boot: by the machine's firmware, as the disk has it\n");
+	else
+		(void)printf("kernel: %s\n", format_size(m->kernel.size, text));
+	if (!m->firmware)
+		(void)printf("initrd: %s\n", format_size(m->initrd.size, text));
 	if (m->cmdline[0])
 		(void)printf("kernel parameters: %s\n", m->cmdline);
 	for (size_t i = 0; i < m->n_repositories; i++)
@@ -239,27 +256,6 @@ int cmd_image_inspect(int argc, char **argv)
 	return fflush(stdout) == 0 ? CMD_OK : CMD_INFRASTRUCTURE;
 }
 
-int image_hash(int fd, char out[SHA256_HEX_SIZE])
-{
-	_cleanup_free_ char *data = malloc(MIB);
-	unsigned char digest[SHA256_SIZE];
-	struct sha256 s;
-	ssize_t n;
-
-	if (!data)
-		return -ENOMEM;
-	if (lseek(fd, 0, SEEK_SET) < 0)
-		return -errno;
-	sha256_init(&s);
-	while ((n = io_read_full(fd, data, MIB)) > 0)
-		sha256_put(&s, data, (size_t)n);
-	if (n < 0)
-		return (int)n;
-	sha256_end(&s, digest);
-	(void)sha256_hex(digest, out);
-	return 0;
-}
-
 int cmd_image_verify(int argc, char **argv)
 {
 	_cleanup_(manifest_free_p) struct manifest *m = NULL;
@@ -276,7 +272,7 @@ int cmd_image_verify(int argc, char **argv)
 	r = manifest_load(o.operand[0], &m, &fd, &e);
 	if (r < 0)
 		return fail(&e, r == -EBADMSG ? CMD_FAILED : CMD_USAGE);
-	r = image_hash(fd, is);
+	r = sha256_hex_of_fd(fd, is);
 	(void)text_escape_line(o.operand[0], strlen(o.operand[0]), shown, sizeof(shown));
 	if (r < 0) {
 		(void)err_errno(&e, r, "%s: cannot read the image", shown);

@@ -172,6 +172,7 @@ static int cmd_image_build(int argc, char **argv)
 
 static const struct cmd_verb verbs[] = {
 	{"build", cmd_image_build, "make a worker image from Debian packages"},
+	{"import", cmd_image_import, "make one of a stock cloud image"},
 	{"inspect", cmd_image_inspect, "tell what is in an image"},
 	{"list", cmd_image_list, "the images in a folder"},
 	{"verify", cmd_image_verify, "read an image, compare it with its manifest"},

@@ -40,6 +40,7 @@ extern const struct option_verb verb_doctor;
 extern const struct option_verb verb_dump;
 extern const struct option_verb verb_gc;
 extern const struct option_verb verb_image_build;
+extern const struct option_verb verb_image_import;
 extern const struct option_verb verb_image_inspect;
 extern const struct option_verb verb_image_list;
 extern const struct option_verb verb_image_verify;

@@ -185,7 +185,7 @@ static int make_scratch(uint64_t size, struct disks *d, struct err *e)
 	return r < 0 ? r : scratch_full_mark(d->scratch, &d->scratch_full_at, e);
 }
 
-/* As a template's worker has left it: what is in that worker's memory belongs to it. */
+/* As a template's worker has left it, to whose memory it belongs, or a stock system's disk. */
 static int copy_scratch(const struct disks_copy *from, uint64_t size, struct disks *d,
 			struct err *e)
 {
@@ -195,7 +195,7 @@ static int copy_scratch(const struct disks_copy *from, uint64_t size, struct dis
 	if (r == 0 && fstat(d->scratch, &st) < 0)
 		r = -errno;
 	if (r < 0)
-		return err_errno(e, r, "cannot copy the template's scratch disk");
+		return err_errno(e, r, "cannot copy the scratch disk");
 	d->scratch_full_at = (uint64_t)st.st_blocks * 512 + from->room;
 	return 0;
 }
@@ -212,7 +212,8 @@ int disks_make(const struct disks_request *q, struct disks *ret, struct err *e)
 	if (r == 0)
 		r = make_fixed(q->dir, l->disk, "scratch", &d.scratch, e);
 	if (r == 0)
-		r = q->scratch ? copy_scratch(q->scratch, l->disk, &d, e)
+		r = q->scratch ? copy_scratch(q->scratch,
+					      q->scratch->size ? q->scratch->size : l->disk, &d, e)
 			       : make_scratch(l->disk, &d, e);
 	if (r < 0) {
 		disks_done(&d);

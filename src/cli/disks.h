@@ -22,10 +22,11 @@ struct disks {
 /* The output disk of a worker from which no files come back. */
 #define DISKS_NO_OUTPUT (1 * MIB)
 
-/* A scratch disk that a worker has mounted, in a file at an offset. */
+/* A scratch disk that a worker has mounted, or boots from, in a file at an offset. */
 struct disks_copy {
 	int fd;
 	uint64_t offset;
+	uint64_t size; /* 0: as large as the scratch disk is to be */
 	uint64_t room; /* bytes that it may grow by until it is full */
 };
 

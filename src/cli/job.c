@@ -33,6 +33,7 @@ void job_order(const struct build *b, const struct session_job *job, struct orde
 		.root = {m->root.offset, m->root.size},
 		.kernel = {m->kernel.offset, m->kernel.size},
 		.initrd = {m->initrd.offset, m->initrd.size},
+		.seed = {m->seed.offset, m->seed.size},
 		.boot_ms = b->opt.boot_ms,
 		.template = job->template,
 		.prepare = job->prepare,

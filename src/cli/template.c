@@ -285,6 +285,8 @@ static const char *not_wanted(const struct build *b)
 		return "template: off in the spec";
 	if (b->nested)
 		return "the manager VM is started anew for each build";
+	if (b->manifest->firmware)
+		return "an imported image boots by itself";
 	if (!disks_can_restore(b->manifest->arch))
 		return "nothing can reseed the random numbers of a restored worker of this "
 		       "architecture";

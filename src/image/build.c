@@ -219,27 +219,6 @@ static int append(struct job *j, const struct buf *data, uint64_t *end, struct m
 	return r < 0 ? err_errno(e, r, "%s: cannot write the image", j->dir) : 0;
 }
 
-static int hash(struct job *j, struct err *e)
-{
-	_cleanup_free_ unsigned char *block = malloc(MIB);
-	unsigned char digest[SHA256_SIZE];
-	struct sha256 s;
-	ssize_t n;
-
-	if (!block)
-		return err_oom(e);
-	sha256_init(&s);
-	if (lseek(j->out_fd, 0, SEEK_SET) < 0)
-		return err_errno(e, -errno, "%s: cannot read the image", j->dir);
-	while ((n = io_read_full(j->out_fd, block, MIB)) > 0)
-		sha256_put(&s, block, (size_t)n);
-	if (n < 0)
-		return err_errno(e, (int)n, "%s: cannot read the image", j->dir);
-	sha256_end(&s, digest);
-	(void)sha256_hex(digest, j->m->sha256);
-	return 0;
-}
-
 static int publish(struct job *j, struct err *e)
 {
 	_cleanup_free_ char *text = manifest_print(j->m);
@@ -282,8 +261,8 @@ static int write_image(struct job *j, struct err *e)
 	    (r = append(j, &j->initrd, &end, &j->m->initrd, e)) < 0)
 		return r;
 	j->m->size = end;
-	r = hash(j, e);
-	return r < 0 ? r : publish(j, e);
+	r = sha256_hex_of_fd(j->out_fd, j->m->sha256);
+	return r < 0 ? err_errno(e, r, "%s: cannot read the image", j->dir) : publish(j, e);
 }
 
 int image_build(const struct image_build *b, struct err *e)

@@ -103,8 +103,14 @@ static int check_tools(const struct debian_arch *arch, struct err *e)
 		return err_set(
 			e, -ENOENT,
 			"programs for %s cannot run here, and an image's packages are set up "
-			"by running them; apt install qemu-user-static binfmt-support",
+			"by running them; apt install qemu-user-static binfmt-support arch-test",
 			arch->debian);
+	if (strcmp(native, arch->debian) != 0 &&
+	    !in_path("/usr/local/bin:/usr/bin:/bin", "arch-test"))
+		return err_set(e, -ENOENT,
+			       "arch-test is not installed, by which mmdebstrap sees that "
+			       "programs for %s run here; apt install arch-test",
+			       arch->debian);
 	return 0;
 }
 

@@ -8,6 +8,8 @@
  *     "root":   {"offset": 0, "size": <bytes>, "fs": "ext4"},
  *     "kernel": {"offset": <bytes>, "size": <bytes>},
  *     "initrd": {"offset": <bytes>, "size": <bytes>},
+ *     or, of a stock system's disk, in the place of kernel and initrd,
+ *     "boot": "firmware", "seed": {"offset": <bytes>, "size": <bytes>},
  *     "repositories": ["http://deb.debian.org/debian", ...],
  *     "packages": ["adduser", ...]
  *   }
@@ -111,6 +113,22 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static int get_boot(const cJSON *j, struct manifest *m, struct err *e)
+{
+	const char *boot = json_str(j, "boot");
+	int r;
+
+	if (json_get(j, "boot") && (!boot || strcmp(boot, "firmware") != 0))
+		return err_set(e, -EBADMSG, "\"boot\" can only be \"firmware\"");
+	m->firmware = boot != NULL;
+	if (m->firmware && m->root.offset != 0)
+		return err_set(e, -EBADMSG, "\"root\" does not begin at 0");
+	if (m->firmware)
+		return get_part(j, "seed", m->size, &m->seed, e);
+	r = get_part(j, "kernel", m->size, &m->kernel, e);
+	return r < 0 ? r : get_part(j, "initrd", m->size, &m->initrd, e);
+}
+
 static int fill(const cJSON *j, struct manifest *m, struct err *e)
 {
 	uint64_t format;
@@ -130,9 +148,7 @@ static int fill(const cJSON *j, struct manifest *m, struct err *e)
 	    (r = get_text(j, "cmdline", false, &m->cmdline, e)) < 0 ||
 	    (r = get_text(json_get(j, "root"), "fs", true, &m->root_fs, e)) < 0 ||
 	    (r = get_sha256(j, m->sha256, e)) < 0 ||
-	    (r = get_part(j, "root", m->size, &m->root, e)) < 0 ||
-	    (r = get_part(j, "kernel", m->size, &m->kernel, e)) < 0 ||
-	    (r = get_part(j, "initrd", m->size, &m->initrd, e)) < 0 ||
+	    (r = get_part(j, "root", m->size, &m->root, e)) < 0 || (r = get_boot(j, m, e)) < 0 ||
 	    (r = get_names(j, "packages", &m->packages, &m->n_packages, e)) < 0 ||
 	    (r = get_names(j, "repositories", &m->repositories, &m->n_repositories, e)) < 0)
 		return r;
@@ -233,6 +249,17 @@ static int add_names(cJSON *j, const char *key, char *const *names, size_t n)
 	return 0;
 }
 
+static int add_boot(cJSON *j, const struct manifest *m)
+{
+	if (m->firmware)
+		return cJSON_AddStringToObject(j, "boot", "firmware")
+			       ? add_part(j, "seed", &m->seed, NULL)
+			       : -ENOMEM;
+	if (add_part(j, "kernel", &m->kernel, NULL) < 0)
+		return -ENOMEM;
+	return add_part(j, "initrd", &m->initrd, NULL);
+}
+
 char *manifest_print(const struct manifest *m)
 {
 	_cleanup_(json_free_p) cJSON *j = cJSON_CreateObject();
@@ -243,8 +270,7 @@ char *manifest_print(const struct manifest *m)
 	    !cJSON_AddStringToObject(j, "cmdline", m->cmdline) ||
 	    !cJSON_AddStringToObject(j, "sha256", m->sha256) ||
 	    json_add_u64(j, "size", m->size) < 0 || add_part(j, "root", &m->root, m->root_fs) < 0 ||
-	    add_part(j, "kernel", &m->kernel, NULL) < 0 ||
-	    add_part(j, "initrd", &m->initrd, NULL) < 0 ||
+	    add_boot(j, m) < 0 ||
 	    add_names(j, "repositories", m->repositories, m->n_repositories) < 0 ||
 	    add_names(j, "packages", m->packages, m->n_packages) < 0)
 		return NULL;

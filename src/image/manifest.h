@@ -21,8 +21,14 @@ struct manifest {
 	char sha256[65];			   /* of the image file */
 	uint64_t size;				   /* of the image file */
 	struct manifest_part root, kernel, initrd; /* all in the one image file */
-	char *root_fs;				   /* ext4 */
-	char **packages;			   /* names of the installed packages, sorted */
+	char *root_fs;				   /* ext4; "disk": of firmware boot */
+	/*
+	 * A stock system's whole disk as `root`, no kernel and no initrd: a copy of it is the
+	 * worker's scratch disk, from which the firmware boots, and `seed` goes in beside it.
+	 */
+	bool firmware;
+	struct manifest_part seed;
+	char **packages; /* names of the installed packages, sorted */
 	size_t n_packages;
 	char **repositories; /* URLs that the package manager in the image uses */
 	size_t n_repositories;

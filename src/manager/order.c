@@ -23,6 +23,8 @@ static const struct {
 	NUMBER("kernel-size", kernel.size, 0, INT64_MAX),
 	NUMBER("initrd-offset", initrd.offset, 0, INT64_MAX),
 	NUMBER("initrd-size", initrd.size, 0, INT64_MAX),
+	NUMBER("seed-offset", seed.offset, 0, INT64_MAX),
+	NUMBER("seed-size", seed.size, 0, INT64_MAX),
 	NUMBER("boot-ms", boot_ms, 1, INT64_MAX),
 	NUMBER("time-ms", time_ms, 1, INT64_MAX),
 	NUMBER("cpu-time-ms", cpu_time_ms, 1, INT64_MAX),

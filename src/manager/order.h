@@ -40,8 +40,13 @@ struct order {
 	uint64_t memory;
 	char cmdline[2048];
 	struct order_part root, kernel, initrd; /* stretches of the image */
-	uint64_t boot_ms;			/* from the start of QEMU to `ready` */
-	uint64_t time_ms;			/* wall clock of the whole */
+	/*
+	 * Of the image too, and only where there is no kernel: the firmware then boots from the
+	 * scratch disk, which is a copy of root, and the worker has this beside it. Size 0: none.
+	 */
+	struct order_part seed;
+	uint64_t boot_ms; /* from the start of QEMU to `ready` */
+	uint64_t time_ms; /* wall clock of the whole */
 	uint64_t cpu_time_ms;
 	uint64_t disk, output, log;
 	uint64_t disk_full_at; /* allocated bytes of the scratch file that mean: it was full */

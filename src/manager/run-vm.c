@@ -92,12 +92,48 @@ static int make_port(struct run *r, loop_fd_fn fn, int *ret_ours, int *ret_qemu,
 	return n < 0 ? n : loop_add_fd(r->loop, fds[0], EPOLLIN, fn, r, ret_source);
 }
 
+static bool boots_by_firmware(const struct order *o)
+{
+	return o->kernel.size == 0;
+}
+
 /* In a manager VM the files are disks. */
 static bool in_manager_vm(const struct run *r)
 {
 	struct stat st;
 
 	return fstat(r->files.scratch, &st) == 0 && S_ISBLK(st.st_mode);
+}
+
+static void add_disk(struct vm_desc *d, const char *serial, int fd, bool read_only,
+		     struct order_part part)
+{
+	d->disks[d->n_disks++] = (struct vm_disk){.serial = serial,
+						  .fd = fd,
+						  .read_only = read_only,
+						  .offset = part.offset,
+						  .size = part.size};
+}
+
+static void add_disks(const struct run *r, struct vm_desc *d)
+{
+	const struct run_files *f = &r->files;
+	const struct order *o = &r->order;
+	const struct order_part scratch = {0, o->disk}, output = {0, o->output}, all = {0, 0};
+
+	/* the firmware boots from the first one */
+	if (boots_by_firmware(o))
+		add_disk(d, "scratch", f->scratch, false, scratch);
+	else
+		add_disk(d, "root", f->image, true, o->root);
+	add_disk(d, "input", f->input, true, all);
+	add_disk(d, "output", f->output, false, output);
+	if (!boots_by_firmware(o))
+		add_disk(d, "scratch", f->scratch, false, scratch);
+	else if (o->seed.size)
+		add_disk(d, "seed", f->image, true, o->seed);
+	if (f->layer >= 0)
+		add_disk(d, "layer", f->layer, true, all);
 }
 
 static void describe(const struct run *r, int ctl_qemu, int log_qemu, enum vm_accel accel,
@@ -142,13 +178,11 @@ static void describe(const struct run *r, int ctl_qemu, int log_qemu, enum vm_ac
 		.tb_size = share.tb_size,
 		.virtual_clock = nested,
 	};
-	d->disks[d->n_disks++] =
-		(struct vm_disk){"root", r->files.image, true, o->root.offset, o->root.size};
-	d->disks[d->n_disks++] = (struct vm_disk){"input", r->files.input, true, 0, 0};
-	d->disks[d->n_disks++] = (struct vm_disk){"output", r->files.output, false, 0, o->output};
-	d->disks[d->n_disks++] = (struct vm_disk){"scratch", r->files.scratch, false, 0, o->disk};
-	if (r->files.layer >= 0)
-		d->disks[d->n_disks++] = (struct vm_disk){"layer", r->files.layer, true, 0, 0};
+	add_disks(r, d);
+	if (boots_by_firmware(o)) {
+		s->kernel.fd = s->initrd.fd = -1;
+		d->cmdline = NULL;
+	}
 	d->ports[d->n_ports++] = (struct vm_port){"contractor.ctl", ctl_qemu};
 	d->ports[d->n_ports++] = (struct vm_port){"contractor.log", log_qemu};
 }

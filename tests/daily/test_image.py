@@ -5,6 +5,7 @@
 import hashlib
 import json
 import os
+import pty
 import sys
 
 import case
@@ -50,6 +51,38 @@ class Image(case.Case):
             self.assertIn(line + "\n", text)
         self.assertEqual(self.run_ok("inspect", "--packages", "worker.img"), "ansible-core\nmake\n")
         self.assertEqual(json.loads(self.run_ok("inspect", "--json", "worker.img"))["suite"], "bookworm")
+
+    def test_live_line(self):
+        """Of a long job, on a terminal: redrawn with time and bytes, and at last a line for each step."""
+        with open(self.path("disk"), "wb") as f:
+            f.truncate(200 << 20)
+            f.seek(510)
+            f.write(b"\x55\xaa")
+            f.seek(1 << 20)
+            for _ in range(60):
+                f.write(os.urandom(1 << 20))
+        plain = self.contractor("image", "import", "disk", "-o", "plain.img")
+        self.assertEqual(plain.exit, 0, plain)
+        self.assertEqual(plain.err, "contractor: converting the disk\n"
+                                    "contractor: taking its checksum\n")
+        ours, theirs = pty.openpty()
+        self.env["TERM"] = "xterm"
+        p = self.start("image", "import", "disk", "-o", "live.img", stderr=theirs)
+        os.close(theirs)
+        seen = bytearray()
+        try:
+            while data := os.read(ours, 65536):
+                seen.extend(data)
+        except OSError:
+            pass
+        os.close(ours)
+        self.assertEqual(p.wait(timeout=60), 0, seen)
+        text = seen.decode()
+        self.assertRegex(text, r"\r\x1b\[Kcontractor: converting the disk [\d.]+ ")
+        lines = [l.rsplit("\x1b[K", 1)[-1] for l in text.split("\r\n") if l]
+        self.assertRegex(lines[0], r"\Acontractor: converting the disk [\d.]+ m?s, [\d.]+ MiB, [\d.]+ \w+/s\Z")
+        self.assertRegex(lines[1], r"\Acontractor: taking its checksum [\d.]+ m?s\Z")
+        self.assertEqual(len(lines), 2, text)
 
     def test_verify(self):
         self.assertEqual(self.run_ok("verify", "worker.img"), "worker.img: whole\n")

@@ -112,6 +112,7 @@ static const struct order sample_order = {
 	.root = {0, 1ULL << 40},
 	.kernel = {1ULL << 40, 5},
 	.initrd = {(1ULL << 40) + 5, 6},
+	.seed = {1ULL << 41, 7},
 	.boot_ms = 1,
 	.time_ms = 2,
 	.cpu_time_ms = 3,
@@ -139,6 +140,8 @@ START_TEST(orders)
 	ck_assert_int_eq(o.template, ORDER_TEMPLATE_USE);
 	ck_assert_int_eq(o.machine, VM_MACHINE_Q35);
 	ck_assert_uint_eq(o.kernel.offset, 1ULL << 40);
+	ck_assert_uint_eq(o.seed.offset, 1ULL << 41);
+	ck_assert_uint_eq(o.seed.size, 7);
 	ck_assert_uint_eq(o.log, 6);
 	ck_assert_int_eq(o.nice, -3);
 	ck_assert_int_eq(o.io, VM_IO_IDLE);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "image/cpio.h"
+#include "image/import.h"
 #include "image/initramfs.h"
 #include "image/manifest.h"
 
@@ -51,6 +52,47 @@ START_TEST(round_trip)
 	ck_assert_int_eq(manifest_parse(text, strlen(text), &again, NULL), 0);
 	text2 = manifest_print(again);
 	ck_assert_str_eq(text, text2);
+}
+END_TEST
+
+/* A stock system's disk: no kernel, no initrd, a seed. */
+START_TEST(firmware_boot)
+{
+	static const char good[] = WITH("\"root\":{\"offset\":0,\"size\":4096,\"fs\":\"disk\"},"
+					"\"boot\":\"firmware\",\"seed\":" PART("4096", "4096"));
+	_cleanup_(manifest_free_p) struct manifest *m = NULL, *again = NULL;
+	_cleanup_free_ char *text = NULL;
+
+	ck_assert_int_eq(manifest_parse(good, strlen(good), &m, NULL), 0);
+	ck_assert(m->firmware);
+	text = manifest_print(m);
+	ck_assert_int_eq(manifest_parse(text, strlen(text), &again, NULL), 0);
+	ck_assert(again->firmware);
+	ck_assert_uint_eq(again->seed.offset, 4096);
+	ck_assert_uint_eq(again->seed.size, 4096);
+	ck_assert_int_eq(parse(WITH(ROOT "\"boot\":\"firmware\""), NULL), -EBADMSG);
+	ck_assert_int_eq(parse(WITH(ROOT "\"boot\":\"firmware\",\"seed\":" PART("4096", "4097")),
+			       NULL),
+			 -EBADMSG);
+	ck_assert_int_eq(parse(WITH(ROOT "\"boot\":\"floppy\"," KERNEL INITRD), NULL), -EBADMSG);
+	ck_assert_int_eq(parse(WITH(ROOT "\"boot\":1," KERNEL INITRD), NULL), -EBADMSG);
+}
+END_TEST
+
+/* The seed is what cloud-init looks for: an ISO 9660 called cidata with two files. */
+START_TEST(seed)
+{
+	_cleanup_buf_ struct buf out = {0};
+	char stub[] = "#!/bin/sh\necho a stub\n";
+
+	ck_assert_int_eq(image_seed(stub, strlen(stub), &out, NULL), 0);
+	ck_assert_uint_gt(out.len, 16 * 2048);
+	ck_assert_uint_eq(out.len % 2048, 0);
+	ck_assert_mem_eq(out.data + 16 * 2048, "\001CD001\001", 7);
+	ck_assert_mem_eq(out.data + 16 * 2048 + 40, "cidata ", 7);
+	ck_assert_ptr_nonnull(memmem(out.data, out.len, "user-data", 9));
+	ck_assert_ptr_nonnull(memmem(out.data, out.len, "meta-data", 9));
+	ck_assert_ptr_nonnull(memmem(out.data, out.len, "#cloud-boothook\n#!/bin/sh\necho", 30));
 }
 END_TEST
 
@@ -245,6 +287,8 @@ Suite *unit_suite(void)
 	TCase *tc = unit_case(s, "manifest");
 
 	tcase_add_test(tc, round_trip);
+	tcase_add_test(tc, firmware_boot);
+	tcase_add_test(tc, seed);
 	tcase_add_test(tc, optional_keys);
 	tcase_add_test(tc, hostile);
 	tcase_add_test(tc, large);
