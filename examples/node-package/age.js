@@ -1,0 +1,3 @@
+const ms = require('ms');
+
+module.exports = (then, now = Date.now()) => ms(now - then, {long: true}) + ' ago';
