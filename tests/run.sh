@@ -35,6 +35,16 @@ open_tun() {
 		as_root chmod 0666 /dev/net/tun
 }
 
+# Programs for arm64, which an image's set-up runs: only the slow tests make such an image.
+run_arm64() {
+	[ -n "${CONTRACTOR_TEST_SLOW:-}" ] || return 0
+	need_packages qemu-user-static arch-test
+	misc=/proc/sys/fs/binfmt_misc
+	[ -e $misc/register ] || as_root mount -t binfmt_misc binfmt_misc $misc
+	[ -e $misc/qemu-aarch64 ] ||
+		as_root sh -c "cat /usr/lib/binfmt.d/qemu-aarch64.conf >$misc/register"
+}
+
 # copy_tree TARGET: the tree without what was built in it; a build folder already there is kept.
 copy_tree() {
 	mkdir -p "$1"
@@ -102,6 +112,7 @@ fi
 need_to_build_and_run
 need_to_test
 open_tun
+run_arm64
 status=0
 if [ "$(id -u)" = 0 ]; then
 	make_user
