@@ -279,7 +279,7 @@ START_TEST(jail)
 	ck_assert_ptr_null(strchr(strchr(strstr(net, "lo:"), ':') + 1, ':'));
 	limits = bench_proc(&b, "limits");
 	expect_status(limits, "Max core file size        0                    0 ");
-	expect_status(limits, "Max cpu time              6                    6 ");
+	expect_status(limits, "Max cpu time              9                    9 ");
 	expect_status(limits, "Max file size             16777216             16777216 ");
 	bench_done(&b);
 }
