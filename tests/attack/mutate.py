@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Takes each wall out in turn, and shows that a test fails without it.
 
-usage: tests/attack/mutate.py [--unit] [NAME...]
+usage: tests/attack/mutate.py [--check | --unit] [NAME...]
 
 Works on a copy of the tree, in a folder of its own: the program that is shipped has no switch for
 any of this. Each entry of WALLS is edits (file, text, instead; the text must be there once) and the
 test that must fail: a unit test, or one of tests/attack with a machine. First all those tests are
 run unchanged, and must pass. With --unit only the walls that a unit test holds, which takes
-minutes; with names only the walls whose names have one of them as a part. The exit status is the
-number of walls that no test has missed.
+minutes; with --check nothing is run, and only looked whether each edit has its place in the tree; with
+names only the walls whose names have one of them as a part. The exit status is the number of walls
+that no test has missed.
 
 CONTRACTOR_TEST_IMAGE as for the other tests (not with --unit). Run it as an ordinary user.
 """
@@ -85,8 +86,8 @@ WALLS = {
     # the command line's
     "disk-size": ([("src/cli/disks.c", 'make_fixed(q->dir, l->disk, "scratch"',
                     'make_fixed(q->dir, l->disk * 8, "scratch"'),
-                   ("src/cli/disks.c", "scratch_format(d.scratch, l->disk, e)",
-                    "scratch_format(d.scratch, l->disk * 8, e)"),
+                   ("src/cli/disks.c", "scratch_format(d->scratch, size, e)",
+                    "scratch_format(d->scratch, size * 8, e)"),
                    ("src/cli/job.c", ".disk = l->disk,", ".disk = l->disk * 8,")],
                   "limits Disk.test_zeros"),
     "output-size": ([("src/cli/disks.c", "q->prepare ? DISKS_NO_OUTPUT : l->output", "8 * l->output"),
@@ -101,10 +102,20 @@ WALLS = {
     # the guest's share: without it the marks come too late
     "write-soon": ([("firmware/worker/driver", "\nwrite_soon\n", "\n")],
                    "limits Disk.test_swallowed_and_removed"),
-    "show-groups": ([("firmware/worker/driver", "\n\trun build\n\tshow_groups\n", "\n\trun build\n")],
+    "show-groups": ([("firmware/worker/driver", "\tshow_groups\n\tsay phase copy-out\n",
+                      "\tsay phase copy-out\n")],
                     "limits Disk.test_many_tiny_files"),
 }
 WALLS.update(walls_network.WALLS)
+
+
+def content_for(path, text):
+    """The content of a file, of which the text must be a part, once."""
+    with open(path, encoding="utf-8") as f:
+        content = f.read()
+    if content.count(text) != 1:
+        sys.exit(f"{path}: {content.count(text)} times, not once: {text}")
+    return content
 
 
 class Copy:
@@ -147,11 +158,8 @@ class Copy:
         before = {}
         for name, text, instead in edits:
             path = os.path.join(self.tree, name)
-            with open(path, encoding="utf-8") as f:
-                content = f.read()
+            content = content_for(path, text)
             before.setdefault(path, content)
-            if content.count(text) != 1:
-                sys.exit(f"{name}: {content.count(text)} times, not once: {text}")
             with open(path, "w", encoding="utf-8") as f:
                 f.write(content.replace(text, instead))
         return before
@@ -163,10 +171,15 @@ class Copy:
 
 
 def main():
-    args = [a for a in sys.argv[1:] if a != "--unit"]
+    args = [a for a in sys.argv[1:] if not a.startswith("--")]
     walls = {n: w for n, w in WALLS.items()
              if (not args or any(a in n for a in args)) and
              ("--unit" not in sys.argv or w[1].startswith("unit"))}
+    if "--check" in sys.argv:
+        for edits, _ in walls.values():
+            for name, text, _ in edits:
+                content_for(os.path.join(TOP, name), text)
+        return 0
     tests = sorted({w[1] for w in walls.values()})
     copy = Copy(tests)
     try:

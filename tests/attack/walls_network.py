@@ -41,7 +41,7 @@ WALLS = {
     "policy-protocol": ([(POLICY_C, "!rule_has_proto(r, q->proto))", "0)")], NAMES),
     "policy-port": ([(POLICY_C, "!rule_has_port(r, q->port))", "0)")], NAMES),
     "policy-phase": ([(POLICY_C, "if (!(r->phases & (unsigned)q->phase))", "if (0)")], NAMES),
-    "policy-private": ([(POLICY_C, "if (class != NET_ADDR_GLOBAL && !r->private_ok)", "if (0)")],
+    "policy-private": ([(POLICY_C, "if (class != NET_ADDR_GLOBAL && !r->private_ok &&", "if (0 &&")],
                        NAMES),
     "policy-own": ([(POLICY_C, "if (q->own && !r->private_ok)", "if (0)")], NAMES),
     "policy-never": ([(POLICY_C, "if (is_never(class))\n\t\treturn NET_DENIED_NEVER",
