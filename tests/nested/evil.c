@@ -40,6 +40,8 @@ enum mode {
 	MODE_PORT,	  /* takes the dialer's port, and says what is no frame there */
 	MODE_TERMINAL,	  /* hostile text wherever there is text */
 	MODE_MARK,	  /* says whether another was here before, leaves a mark, and waits */
+	MODE_PHASES,	  /* tells of a build's phases, for whoever kills in them */
+	MODE_BURN,	  /* all the processor time that there is, with no word of it */
 };
 
 static void out(enum proto_type type, const void *data, size_t n)
@@ -213,7 +215,7 @@ static void probe(void)
 	say(done);
 }
 
-static void fill_scratch(void)
+static void fill(int disk)
 {
 	enum { BLOCK = 1 << 20 };
 	char *block = aligned_alloc(4096, BLOCK);
@@ -222,10 +224,10 @@ static void fill_scratch(void)
 	if (!block)
 		return;
 	memset(block, 0xa5, BLOCK);
-	while (pwrite(SCRATCH, block, BLOCK, at) == BLOCK)
+	while (pwrite(disk, block, BLOCK, at) == BLOCK)
 		at += BLOCK;
 	free(block);
-	(void)fsync(SCRATCH);
+	(void)fsync(disk);
 }
 
 static void take_port(void)
@@ -280,6 +282,42 @@ static void leave_mark(void)
 	say(done);
 }
 
+static void phase(const char *name)
+{
+	char text[128];
+
+	(void)snprintf(text, sizeof(text), "{\"type\":\"phase\",\"name\":\"%s\",\"at-ms\":1}",
+		       name);
+	say(text);
+}
+
+static void pass_phases(void)
+{
+	phase("boot");
+	(void)poll(NULL, 0, 3000);
+	phase("build");
+	tell("begun\n");
+	(void)poll(NULL, 0, 5000);
+	phase("copy-out");
+	tell("ended\n");
+	fill(OUTPUT);
+	(void)poll(NULL, 0, 60000);
+}
+
+static void burn(void)
+{
+	for (int i = 0; i < 4; i++) {
+		if (fork() == 0) {
+			for (;;)
+				;
+		}
+	}
+	for (;;) {
+		say("{\"type\":\"sample\",\"at-ms\":1}");
+		(void)poll(NULL, 0, 1000);
+	}
+}
+
 static void panic(void)
 {
 	int fd = open("/proc/sysrq-trigger", O_WRONLY | O_CLOEXEC);
@@ -317,7 +355,7 @@ static void act(enum mode mode)
 		flood(PROTO_CONTROL);
 		return;
 	case MODE_LIE_DISK:
-		fill_scratch();
+		fill(SCRATCH);
 		say(done);
 		return;
 	case MODE_LIE:
@@ -339,6 +377,12 @@ static void act(enum mode mode)
 		return;
 	case MODE_MARK:
 		leave_mark();
+		return;
+	case MODE_PHASES:
+		pass_phases();
+		return;
+	case MODE_BURN:
+		burn();
 		return;
 	}
 }

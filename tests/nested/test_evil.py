@@ -14,7 +14,7 @@ import manager
 import stand_in
 
 (PROBE, GARBAGE, TRUNCATED, FLOOD_LOG, FLOOD_WORDS, LIE, LIE_DISK, SILENT, EXIT, PANIC, PORT,
- TERMINAL) = range(12)
+ TERMINAL, MARK, PHASES, BURN) = range(15)
 
 
 class Meeting(manager.Manager):

@@ -102,6 +102,14 @@ class Evil(test_evil.Meeting):
                     "did not end the build within its time")
         self.assertLess(max(peak), 100000)
 
+    def test_burn(self):
+        """The host has its own wall around what the manager says of processor time."""
+        start = resource.getrusage(resource.RUSAGE_CHILDREN)
+        r = self.meet(test_evil.BURN, "--limit", "cpu-time=1s", "--limit", "time=60min")
+        end = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.broken(r, "the manager VM died")
+        self.assertLess(end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime, 140)
+
     def test_silent(self):
         self.broken(self.meet(test_evil.SILENT), "the manager has said nothing for 2 min")
 
