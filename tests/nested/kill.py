@@ -57,7 +57,8 @@ class Host(kill.Kill, manager.Manager):
             self.wait_for("QEMU", lambda: self.process(p.pid, "qemu"))
             time.sleep(random.uniform(0, 4))
         elif phase == "boot":
-            self.wait_for("the worker's boot", lambda: "boot" in self.phase(), 300)
+            self.wait_for("the worker's boot",
+                          lambda: p.poll() is not None or "boot" in self.phase(), 300)
             time.sleep(random.uniform(0, self.boot_seconds))
         else:
             super().come_to(phase, p)
