@@ -14,7 +14,7 @@ static const struct cmd_verb verbs[] = {
 	{"doctor", cmd_doctor, "tell what this machine has for builds, and what is missing"},
 	{"dump", cmd_dump, "print a spec as JSON"},
 	{"gc", cmd_gc, "remove the records of old builds"},
-	{"image", cmd_image, "make worker images"},
+	{"image", cmd_image, "make, import and look at worker images"},
 	{"log", cmd_log, "print the output of a past or running build"},
 	{"manager", cmd_manager, "managers in virtual machines: their image, those that wait"},
 	{"report", cmd_report, "tell how a past build went"},

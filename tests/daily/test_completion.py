@@ -93,6 +93,9 @@ class Completion(case.Case):
                 self.assertEqual(f.read(), self.script(shell))
         for name in ("contractor.1", "contractor-spec.5", "contractor-manager", "events.schema.json"):
             self.assertIn(name, found)
+        for verb in {words[0] for words, _ in self.walk()}:
+            with open(found[f"contractor-{verb}.1"], encoding="ascii") as f:
+                self.assertEqual(f.read(), ".so man1/contractor.1\n")
 
 
 if __name__ == "__main__":
