@@ -56,7 +56,8 @@ struct build_denied {
 
 /* What became of the spec's play, for the report. */
 struct build_layer {
-	const char *what; /* "made", "used"; NULL: no layer */
+	const char *what;	       /* "made", "used"; NULL: no layer */
+	char content[SHA256_HEX_SIZE]; /* hash of what is in it; "": it is not kept */
 	char key[SHA256_HEX_SIZE];
 	uint64_t made;		 /* seconds since 1970 */
 	char note[ERR_TEXT_MAX]; /* why it was made anew, or is not kept; "" */

@@ -167,6 +167,7 @@ static bool find_layer(struct prepare *p, int *ret_layer)
 		return false;
 	b->layer.what = "used";
 	b->layer.made = entry.made;
+	memcpy(b->layer.content, entry.sha256, sizeof(b->layer.content));
 	t = (time_t)entry.made;
 	if (!localtime_r(&t, &tm) || strftime(made, sizeof(made), "%Y-%m-%d %H:%M", &tm) == 0)
 		made[0] = '\0';
@@ -205,6 +206,7 @@ static void keep(struct prepare *p, int disk)
 		ui_say(&b->ui, "prepare: %s", b->layer.note);
 		return;
 	}
+	memcpy(b->layer.content, entry.sha256, sizeof(b->layer.content));
 	ui_say(&b->ui, "prepare: layer %.12s is kept for later builds", b->layer.key);
 	store_evict(p->store, store_limit());
 }
@@ -265,7 +267,8 @@ bool prepare_run(struct build *b, const char *cache, int *ret_layer)
 	if (r == 0 && !b->opt.refresh && find_layer(&p, ret_layer))
 		return true;
 	if (r == 0)
-		r = p.lock = store_lock(p.store, b->layer.key, on_wait, b, &e);
+		r = p.lock =
+			store_lock(p.store, b->layer.key, b->spec->limits.time_ms, on_wait, b, &e);
 	/* somebody may have made it meanwhile */
 	if (r >= 0 && !b->opt.refresh && find_layer(&p, ret_layer))
 		return true;

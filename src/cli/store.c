@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -15,6 +16,8 @@
 
 #define DESCRIPTION_MAX (64 * KIB)
 #define ENTRIES_MAX	100000
+#define LOCK_LOOK_MS	50
+#define HASH_PAGE	4096
 
 /* KEY and what a file's name ends in. */
 struct name {
@@ -150,25 +153,67 @@ int store_find(int store, const char *key, uint64_t max_age, int *ret_fd, struct
 	return 1;
 }
 
-int store_lock(int store, const char *key, void (*waiting)(void *user_data), void *user_data,
-	       struct err *e)
+/* 1 with the lock, 0 while another has it, or a negative errno. */
+static int try_lock(int store, const char *key, int *ret_fd, struct err *e)
 {
 	_cleanup_close_ int fd = openat(store, name_of(key, ".lock").text,
 					O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct stat st;
 
 	if (fd < 0)
 		return err_errno(e, -errno, "cannot make a lock file in the cache");
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-		return take_fd(&fd);
-	waiting(user_data);
-	while (flock(fd, LOCK_EX) < 0) {
-		if (errno != EINTR)
-			return err_errno(e, -errno, "cannot lock an entry of the cache");
-	}
-	return take_fd(&fd);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK || errno == EINTR
+			       ? 0
+			       : err_errno(e, -errno, "cannot lock an entry of the cache");
+	/* swept away between the two: the next who comes would make another file */
+	if (fstat(fd, &st) < 0 || st.st_nlink == 0)
+		return 0;
+	*ret_fd = take_fd(&fd);
+	return 1;
 }
 
-/* Each stretch of data with its place; holes are what is between them. */
+int store_lock(int store, const char *key, uint64_t wait_ms, void (*waiting)(void *user_data),
+	       void *user_data, struct err *e)
+{
+	uint64_t end = io_now_ms() + wait_ms;
+	char text[NUM_TEXT_MAX];
+	int fd = -1, r = try_lock(store, key, &fd, e);
+
+	if (r == 0)
+		waiting(user_data);
+	while (r == 0) {
+		if (io_now_ms() >= end)
+			return err_set(e, -ETIMEDOUT, "another build has not made it within %s",
+				       format_duration(wait_ms, text));
+		(void)poll(NULL, 0, LOCK_LOOK_MS);
+		r = try_lock(store, key, &fd, e);
+	}
+	return r < 0 ? r : fd;
+}
+
+static bool all_zero(const unsigned char *data, size_t n)
+{
+	return n == 0 || (data[0] == 0 && memcmp(data, data + 1, n - 1) == 0);
+}
+
+/* Each page that is not all zeros, with its place. */
+static void hash_pages(struct sha256 *s, const unsigned char *data, size_t n, uint64_t at)
+{
+	for (size_t done = 0, step; done < n; done += step, at += step) {
+		/* the first one may begin in the middle of a page */
+		step = MIN(n - done, (size_t)(HASH_PAGE - at % HASH_PAGE));
+		if (all_zero(data + done, step))
+			continue;
+		sha256_put(s, &at, sizeof(at));
+		sha256_put(s, data + done, step);
+	}
+}
+
+/*
+ * Holes are not read, and zeros count as one: a page of tmpfs that somebody has looked at through a
+ * mapping is no hole any more.
+ */
 static int hash_data(int fd, char out[SHA256_HEX_SIZE])
 {
 	_cleanup_free_ unsigned char *block = malloc(MIB);
@@ -180,14 +225,13 @@ static int hash_data(int fd, char out[SHA256_HEX_SIZE])
 		return -ENOMEM;
 	sha256_init(&s);
 	while ((at = lseek(fd, at, SEEK_DATA)) >= 0 && (end = lseek(fd, at, SEEK_HOLE)) >= 0) {
-		sha256_put(&s, &at, sizeof(at));
 		while (at < end) {
 			size_t want = (size_t)MIN((uint64_t)(end - at), MIB);
 			ssize_t n = pread(fd, block, want, at);
 
 			if (n <= 0)
 				return n < 0 ? -errno : -EIO;
-			sha256_put(&s, block, (size_t)n);
+			hash_pages(&s, block, (size_t)n, (uint64_t)at);
 			at += n;
 		}
 	}

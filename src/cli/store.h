@@ -26,7 +26,7 @@ struct store_entry {
 	uint64_t mtime_ns;	      /* of the disk when it was done */
 	uint64_t made, used;	      /* seconds since 1970: when it was made, and last used */
 	uint64_t blocks;	      /* bytes that it takes on the host's disk */
-	char sha256[SHA256_HEX_SIZE]; /* of the data in it, with the places of that data */
+	char sha256[SHA256_HEX_SIZE]; /* of the pages that are not all zeros, with their places */
 };
 
 /* CACHE/layers, made where it is missing, owned by the user and closed to others: its descriptor.
@@ -44,10 +44,11 @@ int store_find(int store, const char *key, uint64_t max_age, int *ret_fd, struct
 
 /*
  * Waits until nobody else makes that entry, and holds the right to until the descriptor is closed;
- * `waiting` is called once before it waits. The descriptor or a negative errno.
+ * `waiting` is called once before it waits. The descriptor, -ETIMEDOUT after wait_ms, or a negative
+ * errno.
  */
-int store_lock(int store, const char *key, void (*waiting)(void *user_data), void *user_data,
-	       struct err *e);
+int store_lock(int store, const char *key, uint64_t wait_ms, void (*waiting)(void *user_data),
+	       void *user_data, struct err *e);
 
 /*
  * Puts a disk that has no name yet (O_TMPFILE) into the store, in an older one's place, when all of

@@ -85,7 +85,7 @@ int template_key(const struct build *b, const struct template_worker *w, char re
 	if (r < 0)
 		return r;
 	read_cpu(&cpu);
-	add_text(&in, "format", "contractor template 1");
+	add_text(&in, "format", "contractor template 2");
 	add_text(&in, "contractor", CONTRACTOR_VERSION);
 	add_text(&in, "manager", p.manager);
 	add_text(&in, "qemu", p.qemu);
@@ -102,7 +102,9 @@ int template_key(const struct build *b, const struct template_worker *w, char re
 	add(&in, "processor", cpu.data, cpu.len);
 	add(&in, "sizes", sizes, sizeof(sizes));
 	add(&in, "driver", driver.data, driver.len);
-	add_text(&in, "layer", w->layer >= 0 ? b->layer.key : "");
+	/* not its key: made anew it has the same one, and the memory knows of what was in the old
+	 */
+	add_text(&in, "layer", w->layer >= 0 ? b->layer.content : "");
 	cache_key(in.v, in.n, ret);
 	return 0;
 }

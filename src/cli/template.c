@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
@@ -29,6 +30,8 @@
 
 /* A booted worker uses 170 MiB of its memory; the rest of the file stays a hole. */
 #define FILE_WORST (1 * GIB)
+/* For some 200 MiB onto the host's disk. */
+#define KEEP_MS 120000
 
 static void note(struct build *b, const char *what, const char *why)
 {
@@ -261,7 +264,8 @@ static int make(struct build *b, const struct template_worker *w, const struct t
 	int r = check_room(t->store, e);
 
 	if (r == 0)
-		r = lock = store_lock(t->store, b->template.key, on_wait, b, e);
+		r = lock = store_lock(t->store, b->template.key, b->opt.boot_ms + KEEP_MS, on_wait,
+				      b, e);
 	if (r < 0)
 		return r;
 	/* somebody may have made it meanwhile */
@@ -287,6 +291,8 @@ static const char *not_wanted(const struct build *b)
 		return "the manager VM is started anew for each build";
 	if (b->manifest->firmware)
 		return "an imported image boots by itself";
+	if (b->play == PLAY_RUN && !b->layer.content[0])
+		return "the layer that it would be made from is not kept";
 	if (!disks_can_restore(b->manifest->arch))
 		return "nothing can reseed the random numbers of a restored worker of this "
 		       "architecture";
@@ -333,16 +339,34 @@ void template_failed(struct build *b, struct template *t, const char *why)
 	t->store = -1;
 }
 
+/* Waits for the keeper, and reads what went wrong. */
+static void end_keeper(struct template *t, struct buf *says)
+{
+	struct pollfd p = {.fd = t->keeper_says, .events = POLLIN};
+	uint64_t now = io_now_ms(), end = now + KEEP_MS;
+	int n;
+
+	do {
+		n = poll(&p, 1, (int)(end - now));
+		now = io_now_ms();
+	} while (n < 0 && errno == EINTR && now < end);
+	if (n > 0) {
+		(void)io_read_all(t->keeper_says, ERR_TEXT_MAX / 2, says);
+	} else {
+		(void)kill(t->keeper, SIGKILL);
+		(void)buf_puts(says, "the host's disk does not take it");
+	}
+	(void)child_wait(t->keeper, NULL);
+}
+
 void template_done(struct build *b, struct template *t)
 {
 	_cleanup_buf_ struct buf says = {0};
 	bool failed = b->template.what && strcmp(b->template.what, "failed") == 0;
 
 	close_files(t);
-	if (t->keeper > 0) {
-		(void)io_read_all(t->keeper_says, ERR_TEXT_MAX / 2, &says);
-		(void)child_wait(t->keeper, NULL);
-	}
+	if (t->keeper > 0)
+		end_keeper(t, &says);
 	t->keeper = -1;
 	fd_close(&t->keeper_says);
 	if (failed && t->store >= 0)

@@ -70,14 +70,19 @@ class Prepare(case.Case):
         self.assertEqual(os.stat(os.path.join(folder, key + ".img")).st_mode & 0o777, 0o600)
 
     def test_damaged_and_refreshed(self):
-        """No repository needed: two plays, one after damage and one asked for."""
-        self.spec("cat /made", prepare={"max-age": "7d"}, network={"prepare-repositories": False},
-                  ansible=[{"hosts": "worker", "gather_facts": False, "tasks": [
-                      {"shell": "cat /proc/sys/kernel/random/uuid > /made"}]}])
+        """No repository needed: plays after damage, when one is too old, and when asked for.
+
+        Each gives the layer another content, which the memory template of the old must not meet.
+        """
+        plain = {"network": {"prepare-repositories": False}, "template": True,
+                 "ansible": [{"hosts": "worker", "gather_facts": False, "tasks": [
+                     {"shell": "cat /proc/sys/kernel/random/uuid > /made"}]}]}
+        self.spec("cat /made", prepare={"max-age": "7d"}, **plain)
         self.build()
+        self.assertEqual(self.report()["template"]["what"], "made")
         first = self.log().splitlines()[-1]
         folder = self.path("home/.cache/contractor/layers")
-        disk = next(n for n in os.listdir(folder) if n.endswith(".img"))
+        disk = self.report()["prepare"]["key"] + ".img"
         with open(os.path.join(folder, disk), "r+b") as f:
             f.seek(5000)
             f.write(b"x")
@@ -86,9 +91,15 @@ class Prepare(case.Case):
         second = self.log().splitlines()[-1]
         self.assertNotEqual(first, second)
         self.build()
+        self.assertEqual(self.report()["template"]["what"], "used")
         self.assertEqual(self.log().splitlines()[-1], second)
-        self.build("--refresh")
-        self.assertNotEqual(self.log().splitlines()[-1], second)
+        self.spec("cat /made", prepare={"max-age": "1s"}, **plain)
+        self.build()
+        third = self.log().splitlines()[-1]
+        self.assertNotIn(third, (first, second))
+        self.assertEqual(self.report()["template"]["what"], "made")
+        self.build("--refresh", "--cold")
+        self.assertNotIn(self.log().splitlines()[-1], (first, second, third))
         self.assertRegex(self.contractor("cache", "clear").out, "freed")
         self.assertIn("\n0 prepared", "\n" + self.contractor("cache", "list").out)
 

@@ -271,8 +271,15 @@ static void set_used(int store, const char *key, time_t when)
 	ck_assert_int_eq(utimensat(store, name, times, 0), 0);
 }
 
+static void on_waiting(void *user_data)
+{
+	*(bool *)user_data = true;
+}
+
 START_TEST(eviction)
 {
+	struct err e = ERR_INIT;
+	bool waited = false;
 	char damage[ERR_TEXT_MAX];
 	struct store_entry *all;
 	int store = open_store(), used;
@@ -311,8 +318,11 @@ START_TEST(eviction)
 	put(store, KEY_B, "b");
 	ck_assert_int_eq(unlinkat(store, KEY_A ".json", 0), 0);
 	ck_assert_int_eq(unlinkat(store, KEY_B ".json", 0), 0);
-	used = store_lock(store, KEY_B, NULL, NULL, NULL);
+	used = store_lock(store, KEY_B, 0, NULL, NULL, NULL);
 	ck_assert_int_ge(used, 0);
+	ck_assert_int_eq(store_lock(store, KEY_B, 60, on_waiting, &waited, &e), -ETIMEDOUT);
+	ck_assert_ptr_nonnull(strstr(e.text, "within 0.06 s"));
+	ck_assert(waited);
 	store_evict(store, UINT64_MAX);
 	ck_assert_int_eq(faccessat(store, KEY_A ".img", F_OK, 0), -1);
 	ck_assert_int_eq(faccessat(store, KEY_A ".lock", F_OK, 0), -1);
