@@ -9,7 +9,7 @@
 #
 # Beside it, one command each: tests/run-slow.sh for the tests of suite "slow",
 # tests/fuzz/run.sh NAME SECONDS, tests/fault/run.sh, tests/coverage.sh, tests/bench/cold,
-# tests/bench/limits, tests/bench/network, tests/attack/mutate.py.
+# tests/bench/warm, tests/bench/limits, tests/bench/network, tests/attack/mutate.py.
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
