@@ -12,6 +12,7 @@
 
 #include "base/child.h"
 #include "base/io.h"
+#include "manager/order.h"
 #include "pool.h"
 #include "vm/tsc.h"
 #include "vm/vm.h"
@@ -21,8 +22,9 @@
 struct home {
 	pid_t pid; /* of the manager in namespaces; -1: none */
 	struct loop_source *child;
-	struct vm *vm; /* or the manager VM */
-	int pool;      /* or the socket of the pool that has the VM; -1: none */
+	struct vm *vm;		 /* or the manager VM */
+	struct qmp_state *state; /* on the way between it and a template */
+	int pool;		 /* or the socket of the pool that has the VM; -1: none */
 	struct loop_source *pool_source;
 	struct buf console; /* as the pool tells it */
 	bool ended;
@@ -113,8 +115,10 @@ static void tell_vm_end(struct home *h, const char *how)
 static void on_vm_event(const char *name, const cJSON *data, void *user_data)
 {
 	const char *reason = json_str(data, "reason");
+	struct home *h = user_data;
 	char how[160];
 
+	qmp_state_event(h->state, name, data);
 	if (strcmp(name, "SHUTDOWN") == 0) {
 		(void)snprintf(how, sizeof(how), "ended early (%.64s)", reason ? reason : "?");
 		tell_vm_end(user_data, how);
@@ -193,6 +197,8 @@ static int start_vm(struct loop *l, const struct launch_files *files,
 	char cmdline[512];
 	int r;
 
+	if (plan->kept == VM_MEMORY_SHARED)
+		s.file_size = MAX(s.file_size, plan->memory + ORDER_STATE_MAX);
 	make_cmdline(files, plan, image, cmdline, sizeof(cmdline));
 	nested_describe(files, plan, cmdline, theirs, &s.desc);
 	r = vm_start(l, &s, &cb, &h->vm, e);
@@ -307,6 +313,16 @@ int home_take(struct loop *l, const struct launch_files *files, const struct nes
 	return 0;
 }
 
+int home_save(struct home *h, int state, qmp_state_fn fn, void *user_data)
+{
+	return qmp_state_save(vm_qmp(h->vm), state, QMP_DEADLINE_MS, fn, user_data, &h->state);
+}
+
+int home_restore(struct home *h, int state, qmp_state_fn fn, void *user_data)
+{
+	return qmp_state_load(vm_qmp(h->vm), state, QMP_DEADLINE_MS, fn, user_data, &h->state);
+}
+
 const struct buf *home_console(const struct home *h)
 {
 	if (h->pool >= 0)
@@ -325,6 +341,7 @@ struct home *home_free(struct home *h)
 	}
 	(void)loop_remove(h->child);
 	(void)vm_free(h->vm);
+	(void)qmp_state_free(h->state);
 	(void)loop_remove(h->pool_source);
 	fd_close(&h->pool); /* with which the pool ends the VM */
 	buf_done(&h->console);

@@ -12,6 +12,7 @@
 #include "launch.h"
 #include "nested.h"
 #include "qmp/qmp.h"
+#include "qmp/state.h"
 #include "vm/vm.h"
 
 struct home;
@@ -67,6 +68,13 @@ int home_limit(struct home *h, uint64_t cpu_time_ms, uint64_t file_size, struct 
 int home_take(struct loop *l, const struct launch_files *files, const struct nested_plan *plan,
 	      const struct manager_image *image, const struct home_callbacks *cb, struct home **ret,
 	      struct home_ports *ret_ports, uint64_t *ret_memory, struct err *e);
+
+/*
+ * With plan->kept: stops the manager VM and saves its devices' state, or restores it and lets it
+ * run. fn is told once. 0 or a negative errno.
+ */
+int home_save(struct home *h, int state, qmp_state_fn fn, void *user_data);
+int home_restore(struct home *h, int state, qmp_state_fn fn, void *user_data);
 
 /* The last bytes of the manager VM's console; NULL in the other home. */
 const struct buf *home_console(const struct home *h);

@@ -20,6 +20,15 @@ uint64_t job_total(const struct build *b)
 	return total ? left(total, b->spent.up + b->spent.down) : 0;
 }
 
+void job_limits_left(const struct build *b, struct order *o)
+{
+	const struct spec_limits *l = &b->spec->limits;
+
+	o->time_ms = left(l->time_ms, b->spent.at_ms);
+	o->cpu_time_ms = left(l->cpu_time_ms, b->spent.cpu_ms);
+	o->log = l->log - MIN(l->log, b->spent.log);
+}
+
 void job_order(const struct build *b, const struct session_job *job, struct order *o)
 {
 	const struct spec_limits *l = &b->spec->limits;
@@ -37,12 +46,9 @@ void job_order(const struct build *b, const struct session_job *job, struct orde
 		.boot_ms = b->opt.boot_ms,
 		.template = job->template,
 		.prepare = job->prepare,
-		.time_ms = left(l->time_ms, b->spent.at_ms),
-		.cpu_time_ms = left(l->cpu_time_ms, b->spent.cpu_ms),
 		.disk = l->disk,
 		.disk_full_at = job->scratch_full_at,
 		.output = job->prepare ? DISKS_NO_OUTPUT : l->output,
-		.log = l->log - MIN(l->log, b->spent.log),
 		.nice = b->spec->priority.nice,
 		.io = home_io(b->spec->priority.io),
 		.network =
@@ -54,6 +60,16 @@ void job_order(const struct build *b, const struct session_job *job, struct orde
 				.total = job_total(b),
 			},
 	};
+	job_limits_left(b, o);
+	if (b->nested && job->template != ORDER_TEMPLATE_NONE) {
+		/* the same for every build that goes on from there */
+		o->template = ORDER_TEMPLATE_HOLD;
+		o->time_ms = l->time_ms;
+		o->cpu_time_ms = l->cpu_time_ms;
+		o->log = l->log;
+		o->disk_full_at = l->disk; /* in there nobody sees how much is allocated */
+		o->network.total = b->spec->network.total;
+	}
 	if (strcmp(b->machine, "microvm") == 0)
 		o->machine = VM_MACHINE_MICROVM;
 	else if (strcmp(b->machine, "q35") == 0)

@@ -10,6 +10,9 @@
 /* The order, with what the build has left of its limits. It borrows the rules of the job. */
 void job_order(const struct build *b, const struct session_job *job, struct order *o);
 
+/* What is left of the times and of the log, into an order. */
+void job_limits_left(const struct build *b, struct order *o);
+
 /*
  * What goes into the worker: the build's workspace and source, or the files of its play. `skip` has
  * room for what is left out; both are borrowed by *t, as is all that the build owns.

@@ -72,6 +72,8 @@ void nested_describe(const struct launch_files *files, const struct nested_plan 
 		.qmp_fd = -1,
 		.tap_fd = -1,
 		.tb_size = TB_SIZE,
+		.memory_kind = p->kept,
+		.memory_fd = files->memory,
 	};
 	if (files->layer >= 0)
 		ret->disks[ret->n_disks++] =

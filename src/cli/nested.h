@@ -12,11 +12,13 @@
 
 struct nested_plan {
 	bool pooled;	      /* it had been waiting */
+	enum vm_memory kept;  /* whether its memory is, or becomes, a template's */
 	bool kvm;	      /* the manager VM runs by KVM */
 	bool worker_kvm;      /* and can give it to the worker */
 	unsigned cpus;	      /* of the manager VM */
 	unsigned worker_cpus; /* of the worker: what its limit says, where that is of any use */
 	uint64_t memory;      /* of the manager VM, bytes */
+	uint64_t pool_memory; /* of the one that had been waiting */
 	uint64_t cpu_time_ms; /* of its whole QEMU */
 	uint64_t file_size;   /* the largest disk that it writes to */
 	struct spec_priority priority; /* of its QEMU */

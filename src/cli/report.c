@@ -200,7 +200,7 @@ static void add_manager_vm(const struct build *b, cJSON *report)
 	(void)cJSON_AddBoolToObject(o, "waited", p->pooled);
 	(void)json_add_u64(o, "cpus", p->cpus);
 	(void)json_add_u64(o, "worker-cpus", p->worker_cpus);
-	(void)json_add_u64(o, "memory", p->memory);
+	(void)json_add_u64(o, "memory", p->pooled ? p->pool_memory : p->memory);
 	(void)json_add_u64(o, "cpu-time-ms", p->cpu_time_ms);
 	(void)json_add_u64(o, "file-size", p->file_size);
 }

@@ -2,7 +2,9 @@
 /* The session's manager: its home, what may go out of it, and its order. */
 #include <errno.h>
 #include <signal.h>
+#include <sys/random.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "base/num.h"
 #include "job.h"
@@ -69,17 +71,25 @@ static int start_nested(struct session *s, const struct launch_files *files,
 
 	if (r < 0)
 		return r;
-	b->plan.pooled = home_take(s->loop, files, p, &image, cb, &s->home, &ports, &b->plan.memory,
-				   &none) == 0;
+	b->plan.kept = session_keeps_home(s) ? s->job->template == ORDER_TEMPLATE_USE
+						       ? VM_MEMORY_TEMPLATE
+						       : VM_MEMORY_SHARED
+					     : VM_MEMORY_OWN;
+	b->plan.pooled =
+		p->kept == VM_MEMORY_OWN && home_take(s->loop, files, p, &image, cb, &s->home,
+						      &ports, &b->plan.pool_memory, &none) == 0;
 	if (b->plan.pooled)
 		build_cgroup_leave(b, "the manager VM was there before this build");
-	else if (none.code != -ENOENT)
+	else if (p->kept == VM_MEMORY_OWN && none.code != -ENOENT)
 		ui_say(&b->ui, "no waiting manager is used: %s", none.text);
 	ui_say(&b->ui,
 	       "manager VM: %s%s, %u processors (%u for the worker), %s of memory (%s for the "
 	       "worker)",
-	       p->pooled ? "one that waited, " : "", p->kvm ? "kvm" : "tcg", p->cpus,
-	       p->worker_cpus, format_size(p->memory, all),
+	       p->pooled		       ? "one that waited, "
+	       : p->kept == VM_MEMORY_TEMPLATE ? "restored, "
+					       : "",
+	       p->kvm ? "kvm" : "tcg", p->cpus, p->worker_cpus,
+	       format_size(p->pooled ? p->pool_memory : p->memory, all),
 	       format_size(b->spec->limits.memory, own));
 	if (!s->home)
 		r = home_start_nested(s->loop, files, p, &image, image_fd, cb, &s->home, &ports, e);
@@ -102,6 +112,85 @@ static int start_home(struct session *s, const struct launch_files *files, int *
 	if (s->b->nested)
 		return start_nested(s, files, &cb, ret_control, e);
 	return home_start_single(s->loop, files, s->b->opt.debug, &cb, &s->home, ret_control, e);
+}
+
+bool session_keeps_home(const struct session *s)
+{
+	return s->b->nested && s->job->template != ORDER_TEMPLATE_NONE;
+}
+
+static void on_saved(int code, const struct err *e, void *user_data)
+{
+	struct session *s = user_data;
+	struct verdict v = verdict_make(VERDICT_BUILT, "%s", "");
+
+	if (code == -ECONNRESET)
+		return; /* the VM's end is still to come, and tells more */
+	if (code < 0) {
+		session_end_broken(s, e->text);
+		return;
+	}
+	s->home = home_free(s->home); /* before anybody looks at the file */
+	session_end(s, &v);
+}
+
+void session_save_home(struct session *s)
+{
+	if (s->job->template != ORDER_TEMPLATE_SAVE ||
+	    home_save(s->home, s->job->state, on_saved, s) < 0)
+		session_end_broken(s, "QEMU cannot be asked to save the manager VM");
+}
+
+static void on_restored(int code, const struct err *e, void *user_data)
+{
+	struct session *s = user_data;
+
+	if (code == -ECONNRESET)
+		return;
+	if (code < 0) {
+		session_end_broken(s, e->text);
+		return;
+	}
+	s->restored = true;
+	build_phase(s->b, "ready"); /* it had said so before it was saved */
+	session_go(s);
+}
+
+/* What a restored manager cannot know: the time, and how it is to differ from its like. */
+static int add_present(const struct build *b, cJSON *go)
+{
+	static const char *const names[] = {"seed", "own-seed"};
+	struct order o;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		unsigned char seed[32];
+		char hex[2 * sizeof(seed) + 1];
+
+		if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+			return -EIO;
+		for (size_t k = 0; k < sizeof(seed); k++)
+			(void)snprintf(hex + 2 * k, 3, "%02x", seed[k]);
+		if (!cJSON_AddStringToObject(go, names[i], hex))
+			return -ENOMEM;
+	}
+	job_limits_left(b, &o);
+	return json_add_u64(go, "time", (uint64_t)time(NULL)) < 0 ||
+			       json_add_u64(go, "time-ms", o.time_ms) < 0 ||
+			       json_add_u64(go, "cpu-time-ms", o.cpu_time_ms) < 0 ||
+			       json_add_u64(go, "log", o.log) < 0
+		       ? -ENOMEM
+		       : 0;
+}
+
+void session_go(struct session *s)
+{
+	bool keeps = session_keeps_home(s);
+
+	if (!s->go || (keeps && !s->restored))
+		return;
+	if ((keeps && add_present(s->b, s->go) < 0) ||
+	    proto_send_json(s->conn, take_ptr(&s->go)) < 0)
+		session_end_broken(s, "cannot tell the manager to go");
 }
 
 int session_start_manager(struct session *s, const struct proto_callbacks *cb, struct err *e)
@@ -134,6 +223,13 @@ int session_start_manager(struct session *s, const struct proto_callbacks *cb, s
 	r = proto_conn_new(s->loop, control, cb, &s->conn);
 	if (r < 0)
 		return err_errno(e, r, "cannot watch the manager");
+	if (session_keeps_home(s) && job->template == ORDER_TEMPLATE_USE) {
+		/* it has had its order, which was part of what the template is known by */
+		build_phase(s->b, "restore");
+		(void)snprintf(s->b->accel, sizeof(s->b->accel), "tcg");
+		r = home_restore(s->home, job->state, on_restored, s);
+		return r < 0 ? err_errno(e, r, "cannot restore the manager VM") : 0;
+	}
 	job_order(s->b, job, &order);
 	r = proto_send_json(s->conn, order_to_json(&order));
 	return r < 0 ? err_errno(e, r, "cannot send the order") : 0;

@@ -25,6 +25,8 @@ struct session {
 	struct term *term;    /* the terminal is the worker's shell's */
 	bool ended, closed;   /* the session has its verdict; the manager's stream has ended */
 	bool greeted;	      /* the manager has said hello */
+	bool restored;	      /* the manager VM goes on from its template */
+	cJSON *go;	      /* the input is complete; owned until it is sent */
 	uint64_t heard_ms;    /* when its last word came */
 	struct err gone;      /* how the home ended, empty while it is there */
 	int console_fd;
@@ -38,6 +40,15 @@ void session_end_broken(struct session *s, const char *text);
 /* The worker has come to its shell, and left it: the terminal is its own for as long. */
 void session_shell_begin(struct session *s);
 void session_shell_end(struct session *s);
+
+/* Tells the manager to go, once the input is complete and the manager is there. */
+void session_go(struct session *s);
+
+/* The manager and its worker wait in their VM, which becomes a template. */
+void session_save_home(struct session *s);
+
+/* The manager VM is, or becomes, a template's. */
+bool session_keeps_home(const struct session *s);
 
 /* The home has ended by itself: home_callbacks. */
 void session_home_ended(const char *text, void *user_data);

@@ -40,6 +40,8 @@ void session_end_broken(struct session *s, const char *text)
 {
 	struct verdict v = verdict_make(VERDICT_INFRASTRUCTURE, "%s", text);
 
+	/* the build has not begun, and can be started cold */
+	v.cold = s->job->template == ORDER_TEMPLATE_USE && s->b->nested && !s->greeted;
 	session_end(s, &v);
 }
 
@@ -68,10 +70,8 @@ static void on_packed(int code, const struct input_result *res, uint64_t end_at,
 	}
 	if (go && json_add_u64(go, "input", end_at) < 0)
 		go = json_free(go);
-	if (proto_send_json(s->conn, go) < 0) {
-		session_end_broken(s, "cannot tell the manager to go");
-		return;
-	}
+	s->go = go;
+	session_go(s);
 	if (s->job->prepare)
 		return;
 	b->in_entries = res->entries;
@@ -202,6 +202,16 @@ static void on_end_message(struct session *s, const cJSON *msg)
 	session_end(s, &v);
 }
 
+/* The manager is there: a new one says hello, a restored one what its worker does. */
+static void session_greeted(struct session *s)
+{
+	if (s->greeted)
+		return;
+	s->greeted = true;
+	(void)loop_timer_set(s->hello, UINT64_MAX, 0);
+	(void)loop_timer_set(s->deadline, s->b->spec->limits.time_ms + MANAGER_SLACK_MS, 0);
+}
+
 static void on_control(struct session *s, const cJSON *msg)
 {
 	const char *type = json_str(msg, "type"), *name = json_str(msg, "name");
@@ -213,9 +223,7 @@ static void on_control(struct session *s, const cJSON *msg)
 	if (!type) {
 		session_end_broken(s, "the manager sent a message without a type");
 	} else if (strcmp(type, "hello") == 0) {
-		(void)loop_timer_set(s->hello, UINT64_MAX, 0);
-		(void)loop_timer_set(s->deadline, b->spec->limits.time_ms + MANAGER_SLACK_MS, 0);
-		s->greeted = true;
+		session_greeted(s);
 		if (json_u64_or(msg, "version", 0) != PROTO_VERSION)
 			session_end_broken(s, "the manager speaks another version of the protocol; "
 					      "install contractor anew");
@@ -228,7 +236,10 @@ static void on_control(struct session *s, const cJSON *msg)
 			ui_say(&b->ui, "worker: %s, %s%s%s", b->machine, b->accel,
 			       b->accel_why[0] ? ": " : "", b->accel_why);
 		events_worker(b);
+	} else if (strcmp(type, "held") == 0 && session_keeps_home(s)) {
+		session_save_home(s);
 	} else if (strcmp(type, "phase") == 0) {
+		session_greeted(s);
 		copy_name(phase, sizeof(phase), name);
 		session_shell_end(s);
 		build_phase(b, phase);
@@ -403,7 +414,9 @@ static int start_packing(struct session *s, struct err *e)
 static int watch(struct session *s, struct err *e)
 {
 	const struct spec_limits *l = &s->b->spec->limits;
-	uint64_t hello = s->b->nested ? s->b->plan.hello_ms : HELLO_MS;
+	uint64_t hello = s->b->nested && s->job->template != ORDER_TEMPLATE_USE
+				 ? s->b->plan.hello_ms
+				 : HELLO_MS;
 	sigset_t set;
 	int r;
 
@@ -483,6 +496,7 @@ void session_run(struct build *b, const struct session_job *job)
 	(void)loop_remove(s.port_end);
 	dial_port_done(&s.port);
 	(void)proto_conn_free(s.conn);
+	cJSON_Delete(s.go);
 	(void)loop_free(s.loop);
 	fd_close(&s.console_fd);
 }

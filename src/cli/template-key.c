@@ -7,11 +7,13 @@
 
 #include "base/io.h"
 #include "cache-key.h"
+#include "job.h"
+#include "manager-home.h"
 #include "paths.h"
 #include "vm/find.h"
 #include "vm/vm.h"
 
-#define INPUTS_MAX  16
+#define INPUTS_MAX  20
 #define CPUINFO_MAX (1 * MIB)
 
 struct inputs {
@@ -68,6 +70,45 @@ static int identify(const struct build *b, struct programs *p, struct err *e)
 	return r < 0 ? err_errno(e, r, "the worker image") : 0;
 }
 
+static int say_nothing_of_it(struct manager_image *image, struct err *e)
+{
+	const struct manager_home_options o = {0};
+	_cleanup_close_ int fd = -1;
+
+	return manager_home_image(&o, image, &fd, e);
+}
+
+/*
+ * In a manager VM the order is in the memory too, and with it every limit and rule: its words are
+ * part of the key. Of the manager VM's image the name is, which is a hash.
+ */
+static int add_home(const struct build *b, const struct template_worker *w, struct inputs *in,
+		    char **ret_order, char **ret_image, struct err *e)
+{
+	const struct session_job job = {.template = ORDER_TEMPLATE_SAVE,
+					.rules = w->rules,
+					.n_rules = w->n_rules};
+	_cleanup_(json_free_p) cJSON *j = NULL;
+	struct manager_image image = {0};
+	struct order o;
+	int r = say_nothing_of_it(&image, e);
+
+	if (r < 0)
+		return r;
+	job_order(b, &job, &o);
+	j = order_to_json(&o);
+	*ret_order = j ? json_print(j) : NULL;
+	if (asprintf(ret_image, "%s %u %llu", image.path, b->plan.cpus,
+		     (unsigned long long)b->plan.memory) < 0)
+		*ret_image = NULL;
+	manager_image_done(&image);
+	if (!*ret_order || !*ret_image)
+		return err_oom(e);
+	add_text(in, "order", *ret_order);
+	add_text(in, "manager-vm", *ret_image);
+	return 0;
+}
+
 int template_key(const struct build *b, const struct template_worker *w, char ret[SHA256_HEX_SIZE],
 		 struct err *e)
 {
@@ -75,6 +116,7 @@ int template_key(const struct build *b, const struct template_worker *w, char re
 	const uint64_t sizes[] = {l->cpus,   l->memory,	     l->disk,
 				  l->output, w->n_rules > 0, w->layer >= 0};
 	_cleanup_buf_ struct buf cpu = {0}, driver = {0};
+	_cleanup_free_ char *order = NULL, *home = NULL;
 	struct inputs in = {.n = 0};
 	struct programs p;
 	char why[256];
@@ -82,6 +124,8 @@ int template_key(const struct build *b, const struct template_worker *w, char re
 
 	if (r == 0)
 		r = disks_read_driver(&driver, e);
+	if (r == 0 && b->nested)
+		r = add_home(b, w, &in, &order, &home, e);
 	if (r < 0)
 		return r;
 	read_cpu(&cpu);

@@ -51,6 +51,7 @@ static const char *const template_names[_ORDER_TEMPLATE_MAX] = {
 	[ORDER_TEMPLATE_NONE] = "none",
 	[ORDER_TEMPLATE_SAVE] = "save",
 	[ORDER_TEMPLATE_USE] = "use",
+	[ORDER_TEMPLATE_HOLD] = "hold",
 };
 
 static int add_network(const struct order_network *n, cJSON *order)

@@ -24,6 +24,7 @@ enum order_template {
 	ORDER_TEMPLATE_NONE,
 	ORDER_TEMPLATE_SAVE, /* the worker boots, is saved when it is ready, and ends */
 	ORDER_TEMPLATE_USE,  /* it is restored instead of booted */
+	ORDER_TEMPLATE_HOLD, /* it boots, and the manager with it waits to be saved by others */
 	_ORDER_TEMPLATE_MAX,
 };
 

@@ -149,6 +149,10 @@ static void guest_says(struct run *r, enum ctl_what what)
 			run_save_template(r);
 			return;
 		}
+		if (r->ctl.phase == CTL_READY && r->order.template == ORDER_TEMPLATE_HOLD) {
+			run_hold(r);
+			return;
+		}
 		if (r->stage == STAGE_BOOT) {
 			r->stage = STAGE_GUEST;
 			(void)loop_timer_set(r->deadline, UINT64_MAX, 0);

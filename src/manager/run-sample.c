@@ -16,7 +16,7 @@
 /* Of QEMU with all its threads; when it is gone, of the children that have ended: it is the only
  * one.
  */
-static uint64_t cpu_ms(const struct run *r)
+uint64_t run_cpu_ms(const struct run *r)
 {
 	struct timespec ts;
 	struct rusage ru;
@@ -29,7 +29,7 @@ static uint64_t cpu_ms(const struct run *r)
 		ms = (uint64_t)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1000 +
 		     (uint64_t)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1000;
 	}
-	return MAX(ms, r->now.cpu_ms);
+	return MAX(ms - MIN(ms, r->cpu_before), r->now.cpu_ms);
 }
 
 static uint64_t allocated(int fd, uint64_t otherwise)
@@ -63,7 +63,7 @@ static void take_sample(struct run *r)
 {
 	if (r->stage != STAGE_STOP) /* the build's time ended with its last word */
 		r->now.at_ms = run_now(r);
-	r->now.cpu_ms = cpu_ms(r);
+	r->now.cpu_ms = run_cpu_ms(r);
 	if (vm_pid(r->vm) > 0)
 		r->now.memory = resident(vm_pid(r->vm), r->now.memory);
 	r->now.disk = allocated(r->files.scratch, r->now.disk);

@@ -16,7 +16,8 @@
 #define RUN_STOP_DEADLINE_MS 10000
 #define RUN_SEND_DEADLINE_MS 10000
 
-#define RUN_GO_MAX 128
+#define RUN_GO_MAX    128
+#define RUN_SEED_SIZE 32
 
 enum stage {
 	STAGE_ORDER, /* waits for the order */
@@ -36,6 +37,7 @@ struct run {
 	struct qmp_state *state; /* on the way between QEMU and a template */
 	struct run_net *net;	 /* NULL: the worker has no network */
 	struct ctl_state ctl;
+	bool held;	    /* nothing is said or counted until then: this machine is saved */
 	bool go;	    /* the CLI has said that the input is complete */
 	uint64_t input_end; /* where it ends on the disk */
 	bool kvm;	    /* and QEMU has query-stats */
@@ -47,6 +49,8 @@ struct run {
 	struct buf ctl_in, keys; /* keys: for the worker's shell, not yet taken by it */
 	struct loop_source *ctl_source, *log_source, *deadline, *poll, *wall;
 	uint64_t started_ms, sampled_ms, asked_ms;
+	uint64_t cpu_before;		   /* used by QEMU before the build was its own */
+	unsigned char seed[RUN_SEED_SIZE]; /* of the worker of a machine that was restored */
 	struct limits_sample now, peak;
 	/* the end, fixed by the first cause */
 	uint64_t ended_ms;
@@ -110,6 +114,21 @@ void run_describe_template(const struct run *r, struct vm_start *s);
 
 /* run-template.c: saves the worker, which is ready, and ends the run. */
 void run_save_template(struct run *r);
+
+/*
+ * run-template.c: the worker is ready, and so is this manager; with the machine around both it may
+ * be stopped, and go on any number of times.
+ */
+void run_hold(struct run *r);
+
+/*
+ * run-template.c: one of these times has come: time, seeds and what is left of the limits are in
+ * the message.
+ */
+int run_resume(struct run *r, const cJSON *msg);
+
+/* run-sample.c: the processor time of QEMU so far. */
+uint64_t run_cpu_ms(const struct run *r);
 
 /* run-template.c: restores the worker in a QEMU that waits for it. 0 or a negative errno. */
 int run_load_template(struct run *r);

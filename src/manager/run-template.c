@@ -6,15 +6,19 @@
  * all that goes wrong is the template's fault: the build has not begun, and can be started cold.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <linux/random.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 
+#include "base/io.h"
 #include "qmp/state.h"
 #include "run-state.h"
 
 #define RESTORE_DEADLINE_MS \
 	60000 /* to the worker's first word; alone on a machine it takes 0.3 s */
-#define SEED_SIZE 32
 
 bool run_on_trial(const struct run *r)
 {
@@ -25,7 +29,7 @@ void run_describe_template(const struct run *r, struct vm_start *s)
 {
 	const uint64_t state_end = r->order.memory + ORDER_STATE_MAX;
 
-	if (r->order.template == ORDER_TEMPLATE_NONE)
+	if (r->order.template == ORDER_TEMPLATE_NONE || r->order.template == ORDER_TEMPLATE_HOLD)
 		return;
 	s->desc.memory_fd = r->files.memory;
 	if (r->order.template == ORDER_TEMPLATE_SAVE) {
@@ -92,17 +96,105 @@ int run_load_template(struct run *r)
 				      r, &r->state);
 }
 
+void run_hold(struct run *r)
+{
+	r->stage = STAGE_GUEST;
+	r->held = true;
+	(void)loop_timer_set(r->deadline, UINT64_MAX, 0);
+	(void)loop_timer_set(r->wall, UINT64_MAX, 0);
+	(void)loop_timer_set(r->poll, UINT64_MAX, 0);
+	(void)proto_send_json(r->conn, run_message("held"));
+}
+
+static int take_seed(const cJSON *msg, const char *name, unsigned char out[RUN_SEED_SIZE])
+{
+	const char *hex = json_str(msg, name);
+
+	if (!hex || strlen(hex) != 2 * RUN_SEED_SIZE)
+		return -EBADMSG;
+	for (size_t i = 0; i < RUN_SEED_SIZE; i++) {
+		static const char digits[] = "0123456789abcdef";
+		const char *high = strchr(digits, hex[2 * i]),
+			   *low = strchr(digits, hex[2 * i + 1]);
+
+		if (!high || !low)
+			return -EBADMSG;
+		out[i] = (unsigned char)((high - digits) << 4 | (low - digits));
+	}
+	return 0;
+}
+
+/* What the kernel of this machine, whose past is that of others, says to QEMU from now on. */
+static int reseed(const unsigned char seed[RUN_SEED_SIZE])
+{
+	struct {
+		int entropy_count, buf_size;
+		unsigned char buf[RUN_SEED_SIZE];
+	} pool = {RUN_SEED_SIZE * 8, RUN_SEED_SIZE, {0}};
+	_cleanup_close_ int fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
+
+	memcpy(pool.buf, seed, RUN_SEED_SIZE);
+	if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0)
+		return -errno;
+	return 0;
+}
+
+/* The walls stand from here on as from a boot. */
+static int raise_wall(const struct run *r)
+{
+	struct rlimit cpu;
+	pid_t pid = vm_pid(r->vm);
+
+	if (pid <= 0 || prlimit(pid, RLIMIT_CPU, NULL, &cpu) < 0)
+		return -ESRCH;
+	if (cpu.rlim_cur == RLIM_INFINITY)
+		return 0;
+	cpu.rlim_cur += r->cpu_before / 1000;
+	cpu.rlim_max = cpu.rlim_cur;
+	return prlimit(pid, RLIMIT_CPU, &cpu, NULL) < 0 ? -errno : 0;
+}
+
+int run_resume(struct run *r, const cJSON *msg)
+{
+	const struct timespec now = {.tv_sec = (time_t)json_u64_or(msg, "time", 0)};
+	unsigned char own[RUN_SEED_SIZE];
+	int n = take_seed(msg, "seed", r->seed);
+
+	if (n == 0)
+		n = take_seed(msg, "own-seed", own);
+	if (n == 0)
+		n = reseed(own);
+	if (n == 0 && clock_settime(CLOCK_REALTIME, &now) < 0)
+		n = -errno;
+	if (n < 0)
+		return n;
+	r->order.time_ms = json_u64_or(msg, "time-ms", r->order.time_ms);
+	r->order.cpu_time_ms = json_u64_or(msg, "cpu-time-ms", r->order.cpu_time_ms);
+	r->order.log = json_u64_or(msg, "log", r->order.log);
+	r->now.cpu_ms = 0;
+	r->cpu_before = run_cpu_ms(r);
+	n = raise_wall(r);
+	if (n < 0)
+		return n;
+	r->now = r->peak = (struct limits_sample){.n_vcpus = r->now.n_vcpus};
+	r->started_ms = io_now_ms();
+	r->sampled_ms = r->asked_ms = 0;
+	r->held = false;
+	n = loop_timer_set(r->wall, r->order.time_ms, 0);
+	return n < 0 ? n : loop_timer_set(r->poll, LIMITS_POLL_MS, 0);
+}
+
 int run_go_line(const struct run *r, char out[RUN_GO_MAX])
 {
-	unsigned char seed[SEED_SIZE];
-	char hex[2 * SEED_SIZE + 1] = "";
+	unsigned char seed[RUN_SEED_SIZE];
+	char hex[2 * RUN_SEED_SIZE + 1] = "";
 
-	if (r->order.template == ORDER_TEMPLATE_USE) {
-		if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
-			return -EIO;
-		for (size_t i = 0; i < sizeof(seed); i++)
-			(void)snprintf(hex + 2 * i, 3, "%02x", seed[i]);
-	}
+	memcpy(seed, r->seed, sizeof(seed));
+	if (r->order.template == ORDER_TEMPLATE_USE &&
+	    getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		return -EIO;
+	for (size_t i = 0; i < sizeof(seed) && r->order.template != ORDER_TEMPLATE_NONE; i++)
+		(void)snprintf(hex + 2 * i, 3, "%02x", seed[i]);
 	return snprintf(out, RUN_GO_MAX, "go %" PRId64 " %" PRIu64 "%s%s\n", (int64_t)time(NULL),
 			r->input_end, hex[0] ? " " : "", hex);
 }

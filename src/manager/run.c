@@ -9,6 +9,9 @@
  *	manager: phase {name, at-ms} boot, ready, copy-in, build, copy-out, done;
  *				     or boot, ready, prepare, done
  *	CLI:     go {input}          the input disk is complete, and ends here
+ *	manager: held                instead of waiting for `go`: the machine around manager and
+ *				     worker may be saved now, and whoever restores it says
+ *	CLI:     go {input, time, seed, own-seed, time-ms, cpu-time-ms, log}
  *	manager: LOG frames          build output
  *	CLI:     LOG frames          what is typed in phase shell
  *	CLI:     size {rows, cols}   of the terminal, in phase shell
@@ -80,7 +83,7 @@ void run_say_denied(struct run *r, bool all)
 {
 	struct denials *t = r->net ? run_net_denials(r->net) : NULL;
 
-	for (size_t i = 0; t && i < t->n; i++) {
+	for (size_t i = 0; t && i < t->n && !r->held; i++) {
 		if (all || !t->list[i].told)
 			say_denial(r, i, &t->list[i]);
 		t->list[i].told = true;
@@ -240,8 +243,12 @@ static void on_frame(const struct proto_frame *f, void *user_data)
 	if (type && strcmp(type, "build") == 0) {
 		take_order(r, msg);
 	} else if (type && strcmp(type, "go") == 0) {
-		r->go = true;
 		r->input_end = json_u64_or(msg, "input", 0);
+		if (r->held && run_resume(r, msg) < 0) {
+			run_finish(r, "broken", "the manager cannot go on from where it was saved");
+			return;
+		}
+		r->go = true;
 		run_send_go(r);
 	} else if (type && strcmp(type, "size") == 0) {
 		run_send_size(r, json_u64_or(msg, "rows", 24), json_u64_or(msg, "cols", 80));
