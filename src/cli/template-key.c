@@ -8,7 +8,6 @@
 #include "base/io.h"
 #include "cache-key.h"
 #include "job.h"
-#include "manager-home.h"
 #include "paths.h"
 #include "vm/find.h"
 #include "vm/vm.h"
@@ -70,38 +69,25 @@ static int identify(const struct build *b, struct programs *p, struct err *e)
 	return r < 0 ? err_errno(e, r, "the worker image") : 0;
 }
 
-static int say_nothing_of_it(struct manager_image *image, struct err *e)
-{
-	const struct manager_home_options o = {0};
-	_cleanup_close_ int fd = -1;
-
-	return manager_home_image(&o, image, &fd, e);
-}
-
 /*
  * In a manager VM the order is in the memory too, and with it every limit and rule: its words are
  * part of the key. Of the manager VM's image the name is, which is a hash.
  */
-static int add_home(const struct build *b, const struct template_worker *w, struct inputs *in,
-		    char **ret_order, char **ret_image, struct err *e)
+static int add_home(const struct build *b, const struct template_worker *w, const char *image,
+		    struct inputs *in, char **ret_order, char **ret_image, struct err *e)
 {
 	const struct session_job job = {.template = ORDER_TEMPLATE_SAVE,
 					.rules = w->rules,
 					.n_rules = w->n_rules};
 	_cleanup_(json_free_p) cJSON *j = NULL;
-	struct manager_image image = {0};
 	struct order o;
-	int r = say_nothing_of_it(&image, e);
 
-	if (r < 0)
-		return r;
 	job_order(b, &job, &o);
 	j = order_to_json(&o);
 	*ret_order = j ? json_print(j) : NULL;
-	if (asprintf(ret_image, "%s %u %llu", image.path, b->plan.cpus,
+	if (asprintf(ret_image, "%s %u %llu", image, b->plan.cpus,
 		     (unsigned long long)b->plan.memory) < 0)
 		*ret_image = NULL;
-	manager_image_done(&image);
 	if (!*ret_order || !*ret_image)
 		return err_oom(e);
 	add_text(in, "order", *ret_order);
@@ -109,8 +95,8 @@ static int add_home(const struct build *b, const struct template_worker *w, stru
 	return 0;
 }
 
-int template_key(const struct build *b, const struct template_worker *w, char ret[SHA256_HEX_SIZE],
-		 struct err *e)
+int template_key(const struct build *b, const struct template_worker *w, const char *manager_image,
+		 char ret[SHA256_HEX_SIZE], struct err *e)
 {
 	const struct spec_limits *l = &b->spec->limits;
 	const uint64_t sizes[] = {l->cpus,   l->memory,	     l->disk,
@@ -125,7 +111,7 @@ int template_key(const struct build *b, const struct template_worker *w, char re
 	if (r == 0)
 		r = disks_read_driver(&driver, e);
 	if (r == 0 && b->nested)
-		r = add_home(b, w, &in, &order, &home, e);
+		r = add_home(b, w, manager_image, &in, &order, &home, e);
 	if (r < 0)
 		return r;
 	read_cpu(&cpu);

@@ -10,7 +10,7 @@
  * machine, sizes, this host's processor, QEMU, and the programs of ours that describe the machine.
  * 0 or a negative errno.
  */
-int template_key(const struct build *b, const struct template_worker *w, char ret[SHA256_HEX_SIZE],
-		 struct err *e);
+int template_key(const struct build *b, const struct template_worker *w, const char *manager_image,
+		 char ret[SHA256_HEX_SIZE], struct err *e);
 
 #endif
