@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""kill -9 with isolation: nested, of the CLI, the manager VM, and inside it of the manager and QEMU.
+"""kill -9 with isolation: nested, of CLI and manager VM, and inside it of manager and QEMU.
 
 As tests/fault/kill.py: after each kill nothing may be left, and the old workspace is whole. The
 phases are those of the build, and `manager-boot` before them. CONTRACTOR_KILLS says how often for
@@ -38,8 +38,7 @@ class Host(kill.Kill, manager.Manager):
     def start(self, *args, **how):
         how.setdefault("program", self.program())
         options = ["time=60min" if a == "time=5min" else a for a in args[1:]]
-        return super().start(args[0], "--tcg", "--isolation", "nested", *self.options, *options,
-                             **how)
+        return super().start(*manager.COLD, *self.options, *options, **how)
 
     def process(self, pid, who):
         found = [p for p, _ in kill.children(pid) if "qemu-system" in kill.command(p)]
@@ -89,9 +88,8 @@ class Inside(manager.Manager):
         self.write("ws/kept", "from before")
         program = stand_in.install("CONTRACTOR_KILLED")
         with open(self.path("out"), "w") as out, open(self.path("err"), "w") as err:
-            p = self.start("build", "--tcg", "--isolation", "nested", "--nice",
-                           str(2 * step + odd), "spec.yaml", program=program, stdout=out,
-                           stderr=err)
+            p = self.start(*manager.COLD, "--nice", str(2 * step + odd), "spec.yaml",
+                           program=program, stdout=out, stderr=err)
             family = set()
             while p.poll() is None:
                 family.update(kill.children(p.pid))

@@ -13,6 +13,8 @@ import case  # noqa: E402
 
 main = case.main
 CACHE = "CONTRACTOR_TEST_CACHE"
+# For tests of a single start, and for those whose manager knows nothing of templates.
+COLD = ("build", "--cold", "--tcg", "--isolation", "nested")
 
 
 def make_before():

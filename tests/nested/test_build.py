@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The boot deadline of a worker in a manager VM; kill.py has other ends, test_slow.py whole builds."""
+"""The boot deadline of a worker in a manager VM; other ends are in kill.py."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ from attack import descendants, processes  # noqa: E402
 class Build(manager.Manager):
     def begin(self, *options):
         self.spec("sleep 60")
-        return self.start("build", "--isolation", "nested", *options, "spec.yaml")
+        return self.start(*manager.COLD, *options, "spec.yaml")
 
     def gone(self, pids):
         self.wait_for("the processes' end",

@@ -28,8 +28,8 @@ class Meeting(manager.Manager):
     def meet(self, mode, *options, watch=None, **spec):
         """A build by the evil manager: how it ended."""
         self.spec("true", **spec)
-        p = self.start("build", "--tcg", "--isolation", "nested", "--nice", str(mode), *options,
-                       "spec.yaml", program=self.program)
+        p = self.start(*manager.COLD, "--nice", str(mode), *options, "spec.yaml",
+                       program=self.program)
         if watch:
             watch(p)
         start = time.monotonic()

@@ -58,8 +58,7 @@ class Pool(manager.Manager):
         self.specs += 1
         name = f"spec{self.specs}.yaml"
         self.spec("true", name=name, workspace=f"ws{self.specs}")
-        return self.start("build", "--tcg", "--isolation", "nested", "--nice", str(MARK), *options,
-                          name, program=self.program)
+        return self.start(*manager.COLD, "--nice", str(MARK), *options, name, program=self.program)
 
     def marks(self):
         found = []

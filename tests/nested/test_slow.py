@@ -26,7 +26,7 @@ class Limits(Attack, manager.Manager):
 
     def contractor(self, *args, **how):
         if args[0] == "build":
-            args = (args[0], "--tcg", "--isolation", "nested", *args[1:])
+            args = (args[0], "--cold", "--tcg", "--isolation", "nested", *args[1:])
         return super().contractor(*args, **how)
 
     def judged(self, limit, r):

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Manager VMs that are restored with the worker waiting in them: made once, right every time.
 
-In the slow suite: the worker of the template is booted under double emulation, once. CONTRACTOR_WARM
-says how many builds start from it (50).
+In the slow suite: a template's worker is booted under double emulation. CONTRACTOR_WARM says how
+many builds start from it (50).
 """
 
 import os
