@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/num.h"
+#include "events.h"
 #include "job.h"
 #include "manager-home.h"
 #include "session-private.h"
@@ -227,6 +228,7 @@ int session_start_manager(struct session *s, const struct proto_callbacks *cb, s
 		/* it has had its order, which was part of what the template is known by */
 		build_phase(s->b, "restore");
 		(void)snprintf(s->b->accel, sizeof(s->b->accel), "tcg");
+		events_worker(s->b);
 		r = home_restore(s->home, job->state, on_restored, s);
 		return r < 0 ? err_errno(e, r, "cannot restore the manager VM") : 0;
 	}

@@ -15,6 +15,10 @@ from world import ECHO, OTHER, WEB  # noqa: E402
 
 
 class Nested(test_network.Network, manager.Manager):
+    def spec(self, build, **more):
+        """By a manager that was saved and restored before."""
+        return super().spec(build, template=True, **more)
+
     def build(self, *options, **how):
         return super().build("--isolation", "nested", *options, **how)
 
@@ -38,6 +42,7 @@ class Nested(test_network.Network, manager.Manager):
         ]
         before = test_network.W.sent_packets()
         r = self.try_all(lines, rules, 4)
+        self.assertEqual(self.report()["template"]["what"], "made", r)
         sent = test_network.W.sent_packets() - before
         self.assertIn("tried to reach", r.err)
         self.assertEqual((self.report()["verdict"], self.report()["isolation"]),

@@ -146,6 +146,9 @@ START_TEST(orders)
 	ck_assert_int_eq(o.nice, -3);
 	ck_assert_int_eq(o.io, VM_IO_IDLE);
 	ck_assert(o.force_tcg);
+	cJSON_ReplaceItemInObjectCaseSensitive(back, "template", cJSON_CreateString("hold"));
+	ck_assert_int_eq(order_from_json(back, &o, &e), 0);
+	ck_assert_int_eq(o.template, ORDER_TEMPLATE_HOLD);
 	cJSON_ReplaceItemInObjectCaseSensitive(back, "memory", cJSON_CreateNumber(-1));
 	ck_assert_int_eq(order_from_json(back, &o, &e), -EBADMSG);
 	ck_assert_ptr_nonnull(strstr(e.text, "memory"));
