@@ -3,7 +3,6 @@
 #include "home.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -144,11 +143,10 @@ static void on_vm_exited(int status, void *user_data)
 static void make_cmdline(const struct launch_files *files, const struct nested_plan *p,
 			 const struct manager_image *image, char *out, size_t size)
 {
-	char clock[96] = "";
+	char clock[VM_TSC_PARAMETERS_MAX] = "";
 
 	if (!p->kvm)
-		(void)snprintf(clock, sizeof(clock), " tsc_early_khz=%" PRIu64 " tsc=reliable",
-			       vm_tsc_khz());
+		vm_tsc_parameters(clock, sizeof(clock));
 	(void)snprintf(out, size, "%s%s%s%s%s", image->cmdline, clock,
 		       p->worker_kvm ? " contractor.kvm" : "",
 		       files->image < 0 ? " contractor.wait" : "",

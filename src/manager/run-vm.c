@@ -2,7 +2,6 @@
 /* The run's QEMU: what it is given, and what its events mean. */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -144,6 +143,7 @@ static void describe(const struct run *r, int ctl_qemu, int log_qemu, enum vm_ac
 	/* emulated inside an emulated machine; with KVM in here it makes no difference */
 	bool nested = in_manager_vm(r);
 	struct vm_share share = {o->memory, 0};
+	char clock[VM_TSC_PARAMETERS_MAX] = "";
 
 	if (accel == VM_ACCEL_TCG && nested)
 		share.tb_size = NESTED_TB_SIZE;
@@ -160,10 +160,9 @@ static void describe(const struct run *r, int ctl_qemu, int log_qemu, enum vm_ac
 		.qmp_deadline_ms = RUN_QMP_DEADLINE_MS,
 	};
 	/* what an emulated microvm needs to find its timer: see vm.h */
-	(void)snprintf(cmdline, size, "%s", o->cmdline);
 	if (o->machine == VM_MACHINE_MICROVM && accel == VM_ACCEL_TCG)
-		(void)snprintf(cmdline, size, "%s tsc_early_khz=%" PRIu64 " tsc=reliable",
-			       o->cmdline, vm_tsc_khz());
+		vm_tsc_parameters(clock, sizeof(clock));
+	(void)snprintf(cmdline, size, "%s%s", o->cmdline, clock);
 	*d = (struct vm_desc){
 		.arch = o->arch,
 		.machine = o->machine,
@@ -223,7 +222,7 @@ int run_start_vm(struct run *r, struct err *e)
 					.user_data = r};
 	_cleanup_close_ int ctl_qemu = -1, log_qemu = -1;
 	enum vm_accel accel = VM_ACCEL_TCG;
-	char why[256] = "", cmdline[sizeof(r->order.cmdline) + 64];
+	char why[256] = "", cmdline[sizeof(r->order.cmdline) + VM_TSC_PARAMETERS_MAX];
 	struct vm_start s;
 	cJSON *note;
 	int n;

@@ -117,7 +117,8 @@ class Worker:
     def _spawn(self, image, machine, memory, cpus, cmdline, ports, scratch, input_disk, root_serial, extra):
         kind = "device" if machine == "microvm" else "pci"
         if machine == "microvm":
-            cmdline += f" tsc_early_khz={tsc_khz()} tsc=reliable"  # see vm.h
+            khz = tsc_khz()  # for what it is needed: see vm.h
+            cmdline += f" tsc_early_khz={khz} tsc=reliable lpj={khz * 1000 // 250}"
         argv = [QEMU, "-M", machine + ",accel=tcg" if not extra else machine, "-cpu", os.environ.get("CONTRACTOR_TEST_CPU", "max"), "-m", str(memory), "-smp", str(cpus),
                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                 "-kernel", self.path("kernel"), "-initrd", self.path("initrd"),

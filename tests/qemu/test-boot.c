@@ -97,17 +97,16 @@ static void boot(struct boot *t, enum vm_machine machine, const char *mode, uint
 {
 	struct stat st;
 	struct err e = ERR_INIT;
-	char begin[64];
+	char begin[64], clock[VM_TSC_PARAMETERS_MAX];
 
 	bench_init(&t->b);
 	ck_assert_msg(manifest_load(getenv("CONTRACTOR_TEST_IMAGE"), &t->m, &t->image, &e) == 0,
 		      "%s", e.text);
 	t->initrd = make_initrd(t);
 	ck_assert_int_eq(fstat(t->initrd, &st), 0);
-	(void)snprintf(
-		t->cmdline, sizeof(t->cmdline),
-		"console=ttyS0 quiet panic=-1 reboot=t tsc_early_khz=%llu tsc=reliable mode=%s",
-		(unsigned long long)vm_tsc_khz(), mode);
+	vm_tsc_parameters(clock, sizeof(clock));
+	(void)snprintf(t->cmdline, sizeof(t->cmdline),
+		       "console=ttyS0 quiet panic=-1 reboot=t%s mode=%s", clock, mode);
 	t->b.s.kernel = (struct vm_blob){t->image, t->m->kernel.offset, t->m->kernel.size};
 	t->b.s.initrd = (struct vm_blob){t->initrd, 0, (uint64_t)st.st_size};
 	t->b.s.desc.machine = machine;
