@@ -54,7 +54,7 @@ class Shell(case.Case):
         self.assertIn("to the log", self.log())
 
     def test_on_failure_and_a_signal(self):
-        self.spec("echo building; echo half >../half; exit 7")
+        self.spec("echo building; echo half >../half; exit 7", template=None)
         t = tmux.Tmux(self, 80, 24)
         before = self.settings(t)
         t.type("contractor build --shell-on-failure spec.yaml; echo \"status=$?\"")

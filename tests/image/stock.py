@@ -15,7 +15,7 @@ import tempfile
 SIZE = 2 << 30
 START = 2048  # sectors; grub's core image is in the gap before
 PACKAGES = ("linux-image-cloud-amd64,systemd-sysv,cloud-init,grub-pc-bin,grub-common,isc-dhcp-client,"
-            "netbase,ifupdown,udev,dbus,openssh-server,gcc,libc6-dev,make")
+            "netbase,ifupdown,udev,dbus,openssh-server,cloud-guest-utils,fdisk,gcc,libc6-dev,make")
 MODULES = "biosdisk part_msdos ext2 linux normal configfile search search_label echo test serial terminal"
 # In the tree, as grub-install and update-grub would have left it; nothing here looks at a disk.
 HOOK = f"""set -eu

@@ -60,6 +60,7 @@ class Import(case.Case):
             test ! -e ../kept || echo kept
             echo once >../kept
             systemctl is-system-running || true
+            test $(df --output=size -k / | tail -1) -gt 3500000
             test -z "$(ls /sys/class/net | grep -v lo)"
             """, template=None, env={"FLAVOUR": "sweet"}, isolation="single", limits={"disk": "4GiB"})
         r = self.build()
