@@ -296,6 +296,18 @@ sub drip {
 	return 'done';
 }
 
+# obey HOST PORT NAME: goes on with what the other end says, a line at a time, and tells it how it was
+sub obey {
+	my ($host, $port, $name) = @_;
+	my $s = IO::Socket::INET->new(PeerAddr => $host, PeerPort => $port, Proto => 'tcp')
+		or return "no: $@";
+	syswrite($s, "$name\n");
+	while (my $line = readline($s)) {
+		syswrite($s, attempt(split(' ', $line)) . "\n");
+	}
+	return 'over';
+}
+
 sub now { return slurp('/proc/uptime') =~ /^(\S+)/ ? $1 : die }
 
 my %kinds = (
@@ -304,8 +316,16 @@ my %kinds = (
 	dns => \&dns, frame => \&frame, flood => \&flood, scan => \&scan, from => \&from,
 	cast => \&cast, down => \&down, up => \&up, drip => \&drip, get => \&get, pour => \&pour,
 	draw => \&draw, many => \&many, stall => \&stall, turns => \&turns, asks => \&asks,
+	obey => \&obey,
 	run => sub { my $out = `@_ 2>&1`; $out =~ s/\n/ /g; "exit " . ($? >> 8) . " $out" },
 );
+
+sub attempt {
+	my ($kind, @args) = @_;
+	my $outcome = eval { $kinds{$kind}->(@args) } // "no: $@";
+	return $outcome =~ s/\n/ /gr;
+}
+
 my @children;
 while (my $line = <STDIN>) {
 	my ($name, $kind, @args) = split(' ', $line);
@@ -314,9 +334,7 @@ while (my $line = <STDIN>) {
 		push @children, $pid;
 		next;
 	}
-	my $outcome = eval { $kinds{$kind}->(@args) } // "no: $@";
-	$outcome =~ s/\n/ /g;
-	print "$name: $outcome\n";
+	print "$name: ", attempt($kind, @args), "\n";
 	exit 0 if $beside;
 }
 waitpid($_, 0) for @children;
