@@ -82,7 +82,7 @@ class Template(warm.Warm):
         self.assertEqual(self.read("ws2/src/net"), "lo\n")
         self.warm_spec(build="true", worker_image="worker2.img", workspace="ws2")
         keys = [first, other, self.run_one("made")[1]["key"]]
-        self.write("bin/qemu", '#!/bin/sh\nexec /usr/bin/qemu-system-x86_64 "$@"\n', 0o755)
+        self.write("bin/qemu", '#!/usr/bin/sh\nexec /usr/bin/qemu-system-x86_64 "$@"\n', 0o755)
         self.env["CONTRACTOR_QEMU"] = self.path("bin/qemu")
         keys.append(self.run_one("made")[1]["key"])
         self.assertEqual(len(set(keys)), 4)
