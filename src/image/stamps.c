@@ -68,25 +68,6 @@ static bool recall(const struct buf *known, const char *stamp, char out[SHA256_H
 	return strspn(out, "0123456789abcdef") == SHA256_HEX_SIZE - 1;
 }
 
-static int hash_fd(int fd, char out[SHA256_HEX_SIZE])
-{
-	unsigned char digest[SHA256_SIZE];
-	_cleanup_free_ char *chunk = malloc(MIB);
-	struct sha256 h;
-	ssize_t n;
-
-	if (!chunk)
-		return -ENOMEM;
-	sha256_init(&h);
-	while ((n = io_read_full(fd, chunk, MIB)) > 0)
-		sha256_put(&h, chunk, (size_t)n);
-	if (n < 0)
-		return (int)n;
-	sha256_end(&h, digest);
-	(void)sha256_hex(digest, out);
-	return 0;
-}
-
 int stamps_hash(struct stamps *s, const char *file, char out[SHA256_HEX_SIZE], struct err *e)
 {
 	_cleanup_close_ int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -101,7 +82,7 @@ int stamps_hash(struct stamps *s, const char *file, char out[SHA256_HEX_SIZE], s
 	make_stamp(&st, stamp);
 	if (!recall(&s->asked, stamp, out)) {
 		if (!recall(&s->known, stamp, out))
-			r = hash_fd(fd, out);
+			r = sha256_hex_of_fd(fd, out);
 		if (r == 0)
 			r = buf_printf(&s->asked, "%s%s", out, stamp);
 	}
