@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "io.h"
+#include "text.h"
 
 /* The first 32 bits of the fractional parts of the cube roots of the first 64 primes. */
 static const uint32_t K[64] = {
@@ -129,14 +130,7 @@ void sha256_end(struct sha256 *s, unsigned char out[SHA256_SIZE])
 
 char *sha256_hex(const unsigned char digest[SHA256_SIZE], char out[SHA256_HEX_SIZE])
 {
-	static const char digits[] = "0123456789abcdef";
-
-	for (int i = 0; i < SHA256_SIZE; i++) {
-		out[2 * i] = digits[digest[i] >> 4];
-		out[2 * i + 1] = digits[digest[i] & 15];
-	}
-	out[2 * SHA256_SIZE] = '\0';
-	return out;
+	return text_hex(digest, SHA256_SIZE, out);
 }
 
 char *sha256_hex_of(const void *data, size_t n, char out[SHA256_HEX_SIZE])

@@ -176,3 +176,15 @@ const char *text_nearest(const char *word, const char *const *names, size_t n)
 	}
 	return best;
 }
+
+char *text_hex(const unsigned char *data, size_t n, char *out)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < n; i++) {
+		out[2 * i] = digits[data[i] >> 4];
+		out[2 * i + 1] = digits[data[i] & 15];
+	}
+	out[2 * n] = '\0';
+	return out;
+}

@@ -22,4 +22,7 @@ const char *text_nearest(const char *word, const char *const *names, size_t n);
 /* True if the bytes are valid UTF-8 without NUL. */
 int text_is_utf8(const char *data, size_t len);
 
+/* The bytes as 2 * n small hexadecimal digits, and a NUL; returns out. */
+char *text_hex(const unsigned char *data, size_t n, char *out);
+
 #endif

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/num.h"
+#include "base/text.h"
 #include "events.h"
 #include "job.h"
 #include "manager-home.h"
@@ -164,14 +165,12 @@ static int add_present(const struct build *b, cJSON *go)
 	struct order o;
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		unsigned char seed[32];
+		unsigned char seed[ORDER_SEED_SIZE];
 		char hex[2 * sizeof(seed) + 1];
 
 		if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
 			return -EIO;
-		for (size_t k = 0; k < sizeof(seed); k++)
-			(void)snprintf(hex + 2 * k, 3, "%02x", seed[k]);
-		if (!cJSON_AddStringToObject(go, names[i], hex))
+		if (!cJSON_AddStringToObject(go, names[i], text_hex(seed, sizeof(seed), hex)))
 			return -ENOMEM;
 	}
 	job_limits_left(b, &o);

@@ -30,6 +30,8 @@ enum order_template {
 
 /* What the state of a worker's devices may take, behind its memory; it is below 1 MiB. */
 #define ORDER_STATE_MAX (64 * MIB)
+/* Bytes of a seed for the random numbers of what is restored. */
+#define ORDER_SEED_SIZE 32
 
 /* Times in milliseconds, sizes in bytes. */
 struct order {

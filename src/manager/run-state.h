@@ -16,8 +16,7 @@
 #define RUN_STOP_DEADLINE_MS 10000
 #define RUN_SEND_DEADLINE_MS 10000
 
-#define RUN_GO_MAX    128
-#define RUN_SEED_SIZE 32
+#define RUN_GO_MAX 128
 
 enum stage {
 	STAGE_ORDER, /* waits for the order */
@@ -49,8 +48,8 @@ struct run {
 	struct buf ctl_in, keys; /* keys: for the worker's shell, not yet taken by it */
 	struct loop_source *ctl_source, *log_source, *deadline, *poll, *wall;
 	uint64_t started_ms, sampled_ms, asked_ms;
-	uint64_t cpu_before;		   /* used by QEMU before the build was its own */
-	unsigned char seed[RUN_SEED_SIZE]; /* of the worker of a machine that was restored */
+	uint64_t cpu_before;		     /* used by QEMU before the build was its own */
+	unsigned char seed[ORDER_SEED_SIZE]; /* of the worker of a machine that was restored */
 	struct limits_sample now, peak;
 	/* the end, fixed by the first cause */
 	uint64_t ended_ms;

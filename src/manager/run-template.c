@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 
 #include "base/io.h"
+#include "base/text.h"
 #include "qmp/state.h"
 #include "run-state.h"
 
@@ -106,13 +107,13 @@ void run_hold(struct run *r)
 	(void)proto_send_json(r->conn, run_message("held"));
 }
 
-static int take_seed(const cJSON *msg, const char *name, unsigned char out[RUN_SEED_SIZE])
+static int take_seed(const cJSON *msg, const char *name, unsigned char out[ORDER_SEED_SIZE])
 {
 	const char *hex = json_str(msg, name);
 
-	if (!hex || strlen(hex) != 2 * RUN_SEED_SIZE)
+	if (!hex || strlen(hex) != 2 * ORDER_SEED_SIZE)
 		return -EBADMSG;
-	for (size_t i = 0; i < RUN_SEED_SIZE; i++) {
+	for (size_t i = 0; i < ORDER_SEED_SIZE; i++) {
 		static const char digits[] = "0123456789abcdef";
 		const char *high = strchr(digits, hex[2 * i]),
 			   *low = strchr(digits, hex[2 * i + 1]);
@@ -125,15 +126,15 @@ static int take_seed(const cJSON *msg, const char *name, unsigned char out[RUN_S
 }
 
 /* What the kernel of this machine, whose past is that of others, says to QEMU from now on. */
-static int reseed(const unsigned char seed[RUN_SEED_SIZE])
+static int reseed(const unsigned char seed[ORDER_SEED_SIZE])
 {
 	struct {
 		int entropy_count, buf_size;
-		unsigned char buf[RUN_SEED_SIZE];
-	} pool = {RUN_SEED_SIZE * 8, RUN_SEED_SIZE, {0}};
+		unsigned char buf[ORDER_SEED_SIZE];
+	} pool = {ORDER_SEED_SIZE * 8, ORDER_SEED_SIZE, {0}};
 	_cleanup_close_ int fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
 
-	memcpy(pool.buf, seed, RUN_SEED_SIZE);
+	memcpy(pool.buf, seed, ORDER_SEED_SIZE);
 	if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0)
 		return -errno;
 	return 0;
@@ -157,7 +158,7 @@ static int raise_wall(const struct run *r)
 int run_resume(struct run *r, const cJSON *msg)
 {
 	const struct timespec now = {.tv_sec = (time_t)json_u64_or(msg, "time", 0)};
-	unsigned char own[RUN_SEED_SIZE];
+	unsigned char own[ORDER_SEED_SIZE];
 	int n = take_seed(msg, "seed", r->seed);
 
 	if (n == 0)
@@ -186,15 +187,15 @@ int run_resume(struct run *r, const cJSON *msg)
 
 int run_go_line(const struct run *r, char out[RUN_GO_MAX])
 {
-	unsigned char seed[RUN_SEED_SIZE];
-	char hex[2 * RUN_SEED_SIZE + 1] = "";
+	unsigned char seed[ORDER_SEED_SIZE];
+	char hex[2 * ORDER_SEED_SIZE + 1] = "";
 
 	memcpy(seed, r->seed, sizeof(seed));
 	if (r->order.template == ORDER_TEMPLATE_USE &&
 	    getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
 		return -EIO;
-	for (size_t i = 0; i < sizeof(seed) && r->order.template != ORDER_TEMPLATE_NONE; i++)
-		(void)snprintf(hex + 2 * i, 3, "%02x", seed[i]);
+	if (r->order.template != ORDER_TEMPLATE_NONE)
+		(void)text_hex(seed, sizeof(seed), hex);
 	return snprintf(out, RUN_GO_MAX, "go %" PRId64 " %" PRIu64 "%s%s\n", (int64_t)time(NULL),
 			r->input_end, hex[0] ? " " : "", hex);
 }
