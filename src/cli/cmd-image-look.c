@@ -201,7 +201,7 @@ int cmd_image_list(int argc, char **argv)
 
 static void print_manifest(const struct manifest *m)
 {
-	char text[NUM_TEXT_MAX];
+	char text[NUM_TEXT_MAX], initrd[NUM_TEXT_MAX];
 
 	(void)printf("architecture: %s\n", m->arch);
 	if (m->suite[0])
@@ -212,17 +212,14 @@ static void print_manifest(const struct manifest *m)
 	if (m->firmware)
 		(void)printf("boot: by the machine's firmware, as the disk has it\n");
 	else
-		(void)printf("kernel: %s\n", format_size(m->kernel.size, text));
-	if (!m->firmware)
-		(void)printf("initrd: %s\n", format_size(m->initrd.size, text));
+		(void)printf("kernel: %s\ninitrd: %s\n", format_size(m->kernel.size, text),
+			     format_size(m->initrd.size, initrd));
 	if (m->cmdline[0])
 		(void)printf("kernel parameters: %s\n", m->cmdline);
 	for (size_t i = 0; i < m->n_repositories; i++)
 		(void)printf("repository: %s\n", m->repositories[i]);
 	(void)printf("packages: %zu%s\n", m->n_packages,
-		     manifest_has_package(m, "ansible-core") || manifest_has_package(m, "ansible")
-			     ? ", Ansible among them"
-			     : ", without Ansible");
+		     manifest_has_ansible(m) ? ", Ansible among them" : ", without Ansible");
 }
 
 int cmd_image_inspect(int argc, char **argv)

@@ -134,7 +134,7 @@ enum play_need play_need(const cJSON *ansible, const struct manifest *m)
 
 int play_check_image(const char *image, const struct manifest *m, struct err *e)
 {
-	if (manifest_has_package(m, "ansible-core") || manifest_has_package(m, "ansible"))
+	if (manifest_has_ansible(m))
 		return 0;
 	return err_set(e, -EINVAL,
 		       "ansible: %s has no Ansible to run the play with; make the image again with "

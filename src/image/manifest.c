@@ -300,3 +300,8 @@ bool manifest_has_package(const struct manifest *m, const char *name)
 	return m->n_packages > 0 &&
 	       bsearch(&name, m->packages, m->n_packages, sizeof(char *), compare_names) != NULL;
 }
+
+bool manifest_has_ansible(const struct manifest *m)
+{
+	return manifest_has_package(m, "ansible-core") || manifest_has_package(m, "ansible");
+}

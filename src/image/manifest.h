@@ -53,4 +53,7 @@ CLEANUP_FUNC(manifest_free, struct manifest)
 /* True if the package is installed in the image. */
 bool manifest_has_package(const struct manifest *m, const char *name);
 
+/* True if a play can be run in it: under one of the names that Ansible's package has had. */
+bool manifest_has_ansible(const struct manifest *m);
+
 #endif
