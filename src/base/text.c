@@ -177,6 +177,11 @@ const char *text_nearest(const char *word, const char *const *names, size_t n)
 	return best;
 }
 
+int text_compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 char *text_hex(const unsigned char *data, size_t n, char *out)
 {
 	static const char digits[] = "0123456789abcdef";

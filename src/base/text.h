@@ -22,6 +22,9 @@ const char *text_nearest(const char *word, const char *const *names, size_t n);
 /* True if the bytes are valid UTF-8 without NUL. */
 int text_is_utf8(const char *data, size_t len);
 
+/* For qsort and bsearch over an array of strings (char *): by their bytes. */
+int text_compare(const void *a, const void *b);
+
 /* The bytes as 2 * n small hexadecimal digits, and a NUL; returns out. */
 char *text_hex(const unsigned char *data, size_t n, char *out);
 

@@ -84,11 +84,6 @@ static bool image_of(int dir, const char *entry, char name[NAME_MAX + 1])
 	return faccessat(dir, name, F_OK, 0) == 0;
 }
 
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static void names_free(char **names, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -135,7 +130,7 @@ static ssize_t find_images(const char *folder, char ***ret, struct err *e)
 		names_free(names, n);
 		return r;
 	}
-	qsort(names, n, sizeof(*names), compare_names);
+	qsort(names, n, sizeof(*names), text_compare);
 	*ret = names;
 	return (ssize_t)n;
 }

@@ -24,11 +24,6 @@ static bool is_id(const char *name)
 	return n == 22 && name[n] == '\0' && name[8] == '-' && name[15] == '-';
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static char *builds_path(const char *state_dir, const char *id, const char *file)
 {
 	char *path = NULL;
@@ -69,7 +64,7 @@ int history_list(const char *state_dir, struct history *ret, struct err *e)
 	if (dir)
 		(void)closedir(dir);
 	if (h.n)
-		qsort(h.id, h.n, sizeof(*h.id), by_name);
+		qsort(h.id, h.n, sizeof(*h.id), text_compare);
 	*ret = h;
 	return 0;
 }

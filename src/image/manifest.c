@@ -22,6 +22,7 @@
 
 #include "base/io.h"
 #include "base/json.h"
+#include "base/text.h"
 
 #define MANIFEST_FORMAT	   1
 #define MANIFEST_MAX	   (4 * MIB) /* of the file */
@@ -108,11 +109,6 @@ static int get_names(const cJSON *o, const char *key, char ***ret, size_t *ret_n
 	return 0;
 }
 
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static int get_boot(const cJSON *j, struct manifest *m, struct err *e)
 {
 	const char *boot = json_str(j, "boot");
@@ -153,7 +149,7 @@ static int fill(const cJSON *j, struct manifest *m, struct err *e)
 	    (r = get_names(j, "repositories", &m->repositories, &m->n_repositories, e)) < 0)
 		return r;
 	if (m->n_packages > 0)
-		qsort(m->packages, m->n_packages, sizeof(char *), compare_names);
+		qsort(m->packages, m->n_packages, sizeof(char *), text_compare);
 	return 0;
 }
 
@@ -298,7 +294,7 @@ struct manifest *manifest_free(struct manifest *m)
 bool manifest_has_package(const struct manifest *m, const char *name)
 {
 	return m->n_packages > 0 &&
-	       bsearch(&name, m->packages, m->n_packages, sizeof(char *), compare_names) != NULL;
+	       bsearch(&name, m->packages, m->n_packages, sizeof(char *), text_compare) != NULL;
 }
 
 bool manifest_has_ansible(const struct manifest *m)

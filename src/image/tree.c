@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include "base/io.h"
+#include "base/text.h"
 
 #define STATUS_MAX  (64 * MIB) /* of dpkg's status file */
 #define SOURCES_MAX (1 * MIB)
@@ -121,11 +122,6 @@ int tree_kernel_release(int root, char **ret, struct err *e)
 	return 0;
 }
 
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* Appends a copy of s to a list; `have` is its length. */
 static int add_name(char ***list, size_t *have, const char *s, size_t n)
 {
@@ -175,7 +171,7 @@ static int read_status(int root, struct manifest *m, struct err *e)
 		}
 	}
 	if (m->n_packages > 0)
-		qsort(m->packages, m->n_packages, sizeof(char *), compare_names);
+		qsort(m->packages, m->n_packages, sizeof(char *), text_compare);
 	return 0;
 }
 
