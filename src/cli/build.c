@@ -538,6 +538,8 @@ void build_done(struct build *b)
 	record_done(&b->record);
 	b->spec = spec_free(b->spec);
 	b->manifest = manifest_free(b->manifest);
+	manager_image_done(&b->manager);
+	fd_close(&b->manager_fd);
 	fd_close(&b->image_fd);
 	fd_close(&b->source_fd);
 	buf_done(&b->sources);

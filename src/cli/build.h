@@ -5,6 +5,7 @@
 
 #include "base/sha256.h"
 #include "cgroup.h"
+#include "image/manager-image.h"
 #include "image/manifest.h"
 #include "jobs.h"
 #include "jobserver.h"
@@ -110,6 +111,8 @@ struct build {
 	bool isolation_auto; /* nobody asked for it: worth a line */
 	bool nested;	     /* isolation is nested, by this plan */
 	struct nested_plan plan;
+	struct manager_image manager; /* of a nested home: see session_manager_image */
+	int manager_fd;		      /* -1: nobody has asked for it yet */
 	const char *machine;
 	int image_fd, source_fd;
 	uint64_t read_before;	   /* what the worker had read when copy-in began */
@@ -119,14 +122,14 @@ struct build {
 	struct buf outside_links;
 };
 
-#define BUILD_INIT                                                                  \
-	{                                                                           \
-		.record = RECORD_INIT, .workspace = WORKSPACE_INIT, .image_fd = -1, \
-		.source_fd = -1, .cgroup = CGROUP_INIT, .jobs = JOBS_INIT,          \
-		.jobserver = JOBSERVER_INIT, .verdict = {                           \
-			.kind = VERDICT_INFRASTRUCTURE,                             \
-			.exit_code = -1                                             \
-		}                                                                   \
+#define BUILD_INIT                                                                           \
+	{                                                                                    \
+		.record = RECORD_INIT, .workspace = WORKSPACE_INIT, .image_fd = -1,          \
+		.manager_fd = -1, .source_fd = -1, .cgroup = CGROUP_INIT, .jobs = JOBS_INIT, \
+		.jobserver = JOBSERVER_INIT, .verdict = {                                    \
+			.kind = VERDICT_INFRASTRUCTURE,                                      \
+			.exit_code = -1                                                      \
+		}                                                                            \
 	}
 
 /* Runs the build; the verdict is in b->verdict, the report is written. b->opt and b->ui are set. */

@@ -58,18 +58,22 @@ static int start_port(struct session *s, int port, struct err *e)
 	return r < 0 ? err_errno(e, r, "cannot watch the dialer") : 0;
 }
 
+int session_manager_image(struct build *b, struct err *e)
+{
+	const struct manager_home_options o = {.say = say_making, .user_data = &b->ui};
+
+	return b->manager_fd >= 0 ? 0 : manager_home_image(&o, &b->manager, &b->manager_fd, e);
+}
+
 static int start_nested(struct session *s, const struct launch_files *files,
 			const struct home_callbacks *cb, int *ret_control, struct err *e)
 {
 	struct home_ports ports = {-1, -1};
 	struct build *b = s->b;
 	const struct nested_plan *p = &b->plan;
-	const struct manager_home_options o = {.say = say_making, .user_data = &b->ui};
-	struct manager_image image = {0};
 	struct err none = ERR_INIT;
-	_cleanup_close_ int image_fd = -1;
 	char all[NUM_TEXT_MAX], own[NUM_TEXT_MAX];
-	int r = manager_home_image(&o, &image, &image_fd, e);
+	int r = session_manager_image(b, e);
 
 	if (r < 0)
 		return r;
@@ -78,7 +82,7 @@ static int start_nested(struct session *s, const struct launch_files *files,
 						       : VM_MEMORY_SHARED
 					     : VM_MEMORY_OWN;
 	b->plan.pooled =
-		p->kept == VM_MEMORY_OWN && home_take(s->loop, files, p, &image, cb, &s->home,
+		p->kept == VM_MEMORY_OWN && home_take(s->loop, files, p, &b->manager, cb, &s->home,
 						      &ports, &b->plan.pool_memory, &none) == 0;
 	if (b->plan.pooled)
 		build_cgroup_leave(b, "the manager VM was there before this build");
@@ -94,8 +98,8 @@ static int start_nested(struct session *s, const struct launch_files *files,
 	       format_size(p->pooled ? p->pool_memory : p->memory, all),
 	       format_size(b->spec->limits.memory, own));
 	if (!s->home)
-		r = home_start_nested(s->loop, files, p, &image, image_fd, cb, &s->home, &ports, e);
-	manager_image_done(&image);
+		r = home_start_nested(s->loop, files, p, &b->manager, b->manager_fd, cb, &s->home,
+				      &ports, e);
 	if (r == 0)
 		r = start_port(s, ports.dial, e);
 	fd_close(&ports.dial);

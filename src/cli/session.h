@@ -28,6 +28,12 @@ struct session_job {
  */
 void session_run(struct build *b, const struct session_job *job);
 
+/*
+ * session-home.c: b->manager and b->manager_fd, the image of a nested home, made now if need be. It
+ * is looked for once in a build, whose sessions all use the same. 0 or a negative errno.
+ */
+int session_manager_image(struct build *b, struct err *e);
+
 #define SESSION_WISH_MAX 120
 
 /*

@@ -73,8 +73,8 @@ static int identify(const struct build *b, struct programs *p, struct err *e)
  * In a manager VM the order is in the memory too, and with it every limit and rule: its words are
  * part of the key. Of the manager VM's image the name is, which is a hash.
  */
-static int add_home(const struct build *b, const struct template_worker *w, const char *image,
-		    struct inputs *in, char **ret_order, char **ret_image, struct err *e)
+static int add_home(const struct build *b, const struct template_worker *w, struct inputs *in,
+		    char **ret_order, char **ret_image, struct err *e)
 {
 	const struct session_job job = {.template = ORDER_TEMPLATE_SAVE,
 					.rules = w->rules,
@@ -85,7 +85,7 @@ static int add_home(const struct build *b, const struct template_worker *w, cons
 	job_order(b, &job, &o);
 	j = order_to_json(&o);
 	*ret_order = j ? json_print(j) : NULL;
-	if (asprintf(ret_image, "%s %u %llu", image, b->plan.cpus,
+	if (asprintf(ret_image, "%s %u %llu", b->manager.path, b->plan.cpus,
 		     (unsigned long long)b->plan.memory) < 0)
 		*ret_image = NULL;
 	if (!*ret_order || !*ret_image)
@@ -95,8 +95,8 @@ static int add_home(const struct build *b, const struct template_worker *w, cons
 	return 0;
 }
 
-int template_key(const struct build *b, const struct template_worker *w, const char *manager_image,
-		 char ret[SHA256_HEX_SIZE], struct err *e)
+int template_key(const struct build *b, const struct template_worker *w, char ret[SHA256_HEX_SIZE],
+		 struct err *e)
 {
 	const struct spec_limits *l = &b->spec->limits;
 	const uint64_t sizes[] = {l->cpus,   l->memory,	     l->disk,
@@ -111,7 +111,7 @@ int template_key(const struct build *b, const struct template_worker *w, const c
 	if (r == 0)
 		r = disks_read_driver(&driver, e);
 	if (r == 0 && b->nested)
-		r = add_home(b, w, manager_image, &in, &order, &home, e);
+		r = add_home(b, w, &in, &order, &home, e);
 	if (r < 0)
 		return r;
 	read_cpu(&cpu);

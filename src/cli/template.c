@@ -22,7 +22,6 @@
 #include "base/child.h"
 #include "base/io.h"
 #include "base/num.h"
-#include "manager-home.h"
 #include "manager/order.h"
 #include "session.h"
 #include "store.h"
@@ -302,34 +301,12 @@ static const char *not_wanted(const struct build *b)
 	return NULL;
 }
 
-static void say_making(const char *text, void *user_data)
-{
-	ui_say(user_data, "%s; this is done once", text);
-}
-
-/* The name of the manager VM's image, which is made now if need be; NULL in the other home. */
-static int find_manager_image(struct build *b, char **ret, struct err *e)
-{
-	const struct manager_home_options o = {.say = say_making, .user_data = &b->ui};
-	struct manager_image image = {0};
-	_cleanup_close_ int fd = -1;
-	int r = b->nested ? manager_home_image(&o, &image, &fd, e) : 0;
-
-	if (r == 0 && b->nested)
-		*ret = strdup(image.path);
-	manager_image_done(&image);
-	if (r == 0 && b->nested && !*ret)
-		return err_oom(e);
-	return r;
-}
-
 bool template_get(struct build *b, const struct template_worker *w, struct template *t)
 {
 	const struct spec_limits *limits = &b->spec->limits;
 	const struct template_layout l =
 		template_layout(b->nested ? b->plan.memory : limits->memory, limits->disk);
 	const char *off = not_wanted(b);
-	_cleanup_free_ char *image = NULL;
 	struct err e = ERR_INIT;
 	int r;
 
@@ -337,9 +314,9 @@ bool template_get(struct build *b, const struct template_worker *w, struct templ
 		note(b, "off", off);
 		return true;
 	}
-	r = find_manager_image(b, &image, &e);
+	r = b->nested ? session_manager_image(b, &e) : 0;
 	if (r == 0)
-		r = template_key(b, w, image, b->template.key, &e);
+		r = template_key(b, w, b->template.key, &e);
 	if (r == 0)
 		r = t->store = store_open(w->cache, &e);
 	if (r >= 0 && !b->opt.refresh && find(b, &l, t))
