@@ -20,6 +20,11 @@ uint64_t job_total(const struct build *b)
 	return total ? left(total, b->spent.up + b->spent.down) : 0;
 }
 
+bool job_keeps_home(const struct build *b, const struct session_job *job)
+{
+	return b->nested && job->template != ORDER_TEMPLATE_NONE;
+}
+
 void job_limits_left(const struct build *b, struct order *o)
 {
 	const struct spec_limits *l = &b->spec->limits;
@@ -61,7 +66,7 @@ void job_order(const struct build *b, const struct session_job *job, struct orde
 			},
 	};
 	job_limits_left(b, o);
-	if (b->nested && job->template != ORDER_TEMPLATE_NONE) {
+	if (job_keeps_home(b, job)) {
 		/* the same for every build that goes on from there */
 		o->template = ORDER_TEMPLATE_HOLD;
 		o->time_ms = l->time_ms;

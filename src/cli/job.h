@@ -10,6 +10,10 @@
 /* The order, with what the build has left of its limits. It borrows the rules of the job. */
 void job_order(const struct build *b, const struct session_job *job, struct order *o);
 
+/* The manager VM around the worker is, or becomes, a template's: else the worker alone, if at all.
+ */
+bool job_keeps_home(const struct build *b, const struct session_job *job);
+
 /* What is left of the times and of the log, into an order. */
 void job_limits_left(const struct build *b, struct order *o);
 

@@ -77,10 +77,10 @@ static int start_nested(struct session *s, const struct launch_files *files,
 
 	if (r < 0)
 		return r;
-	b->plan.kept = session_keeps_home(s) ? s->job->template == ORDER_TEMPLATE_USE
-						       ? VM_MEMORY_TEMPLATE
-						       : VM_MEMORY_SHARED
-					     : VM_MEMORY_OWN;
+	b->plan.kept = job_keeps_home(s->b, s->job) ? s->job->template == ORDER_TEMPLATE_USE
+							      ? VM_MEMORY_TEMPLATE
+							      : VM_MEMORY_SHARED
+						    : VM_MEMORY_OWN;
 	b->plan.pooled =
 		p->kept == VM_MEMORY_OWN && home_take(s->loop, files, p, &b->manager, cb, &s->home,
 						      &ports, &b->plan.pool_memory, &none) == 0;
@@ -118,11 +118,6 @@ static int start_home(struct session *s, const struct launch_files *files, int *
 	if (s->b->nested)
 		return start_nested(s, files, &cb, ret_control, e);
 	return home_start_single(s->loop, files, s->b->opt.debug, &cb, &s->home, ret_control, e);
-}
-
-bool session_keeps_home(const struct session *s)
-{
-	return s->b->nested && s->job->template != ORDER_TEMPLATE_NONE;
 }
 
 static void on_saved(int code, const struct err *e, void *user_data)
@@ -188,7 +183,7 @@ static int add_present(const struct build *b, cJSON *go)
 
 void session_go(struct session *s)
 {
-	bool keeps = session_keeps_home(s);
+	bool keeps = job_keeps_home(s->b, s->job);
 
 	if (!s->go || (keeps && !s->restored))
 		return;
@@ -227,7 +222,7 @@ int session_start_manager(struct session *s, const struct proto_callbacks *cb, s
 	r = proto_conn_new(s->loop, control, cb, &s->conn);
 	if (r < 0)
 		return err_errno(e, r, "cannot watch the manager");
-	if (session_keeps_home(s) && job->template == ORDER_TEMPLATE_USE) {
+	if (job_keeps_home(s->b, s->job) && job->template == ORDER_TEMPLATE_USE) {
 		/* it has had its order, which was part of what the template is known by */
 		build_phase(s->b, "restore");
 		(void)snprintf(s->b->accel, sizeof(s->b->accel), "tcg");

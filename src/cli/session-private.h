@@ -47,9 +47,6 @@ void session_go(struct session *s);
 /* The manager and its worker wait in their VM, which becomes a template. */
 void session_save_home(struct session *s);
 
-/* The manager VM is, or becomes, a template's. */
-bool session_keeps_home(const struct session *s);
-
 /* The home has ended by itself: home_callbacks. */
 void session_home_ended(const char *text, void *user_data);
 

@@ -236,7 +236,7 @@ static void on_control(struct session *s, const cJSON *msg)
 			ui_say(&b->ui, "worker: %s, %s%s%s", b->machine, b->accel,
 			       b->accel_why[0] ? ": " : "", b->accel_why);
 		events_worker(b);
-	} else if (strcmp(type, "held") == 0 && session_keeps_home(s)) {
+	} else if (strcmp(type, "held") == 0 && job_keeps_home(b, s->job)) {
 		session_save_home(s);
 	} else if (strcmp(type, "phase") == 0) {
 		session_greeted(s);
