@@ -196,7 +196,6 @@ static int run(const struct option_verb *verb, int shell, int argc, char **argv)
 	b.opt.limits = limits;
 	b.opt.lock_wait_s = LOCK_WAIT_S;
 	b.opt.nice = b.opt.io = -1;
-	b.opt.shell = shell;
 	options_begin(&o, verb, argc, argv);
 	while ((opt = options_next(&o, &r)) > 0) {
 		r = take_option(&b, &o, opt);

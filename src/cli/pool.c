@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "base/io.h"
+
 /* What the manager VM's init says then (firmware/manager/setup.h). */
 #define READY	     "ready for a build"
 #define TICK_MS	     200
@@ -118,17 +119,15 @@ static void on_ended(const char *text, void *user_data)
 
 static int boot(struct pool *p, struct err *e)
 {
-	const struct home_callbacks cb = {.ended = on_ended};
 	struct waiting *w = calloc(1, sizeof(*w));
-	struct home_callbacks own = cb;
+	const struct home_callbacks cb = {.ended = on_ended, .user_data = w};
 	int r;
 
 	if (!w)
 		return err_oom(e);
-	own.user_data = w;
 	w->pool = p;
 	w->ports = (struct home_ports){-1, -1};
-	r = home_start_waiting(p->loop, &p->o->plan, p->o->image, p->o->image_fd, &own, &w->home,
+	r = home_start_waiting(p->loop, &p->o->plan, p->o->image, p->o->image_fd, &cb, &w->home,
 			       &w->ports, e);
 	if (r < 0) {
 		free(w);
