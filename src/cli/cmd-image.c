@@ -8,6 +8,7 @@
 #include "cmd-image.h"
 #include "cmd.h"
 #include "image/build.h"
+#include "image/sandbox.h"
 #include "options.h"
 #include "paths.h"
 #include "ticker.h"
@@ -58,7 +59,7 @@ static int open_log(const char *path, struct err *e)
 	int fd;
 
 	if (!path)
-		return io_tmpfile(getenv("TMPDIR") ? getenv("TMPDIR") : "/var/tmp", e);
+		return io_tmpfile(sandbox_parent(), e);
 	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
 	return fd < 0 ? err_errno(e, -errno, "%s: cannot write the log", path) : fd;
 }
@@ -166,7 +167,7 @@ static int cmd_image_build(int argc, char **argv)
 		return r;
 	b.user_data = &ticker;
 	if (b.progress)
-		ticker_start(&ticker, getenv("TMPDIR") ? getenv("TMPDIR") : "/var/tmp");
+		ticker_start(&ticker, sandbox_parent());
 	return build(&b, &ticker, log_path);
 }
 

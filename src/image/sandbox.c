@@ -69,13 +69,18 @@ static int check_ranges(struct err *e)
 		       user ? user : "(unknown)", user ? user : "USER");
 }
 
-static int make_name(struct sandbox *s, struct err *e)
+const char *sandbox_parent(void)
 {
 	const char *dir = getenv("TMPDIR");
+
+	return dir && *dir == '/' ? dir : "/var/tmp";
+}
+
+static int make_name(struct sandbox *s, struct err *e)
+{
+	const char *dir = sandbox_parent();
 	uint64_t rnd;
 
-	if (!dir || *dir != '/')
-		dir = "/var/tmp";
 	if (getrandom(&rnd, sizeof(rnd), 0) != (ssize_t)sizeof(rnd))
 		return err_errno(e, -errno, "cannot get random bytes");
 	if ((size_t)snprintf(s->path, sizeof(s->path), "%s/contractor-image-%016llx", dir,

@@ -10,8 +10,11 @@
 
 struct sandbox;
 
+/* Where images are put together: $TMPDIR if that is an absolute path, or /var/tmp. */
+const char *sandbox_parent(void);
+
 /*
- * Makes a folder in $TMPDIR or /var/tmp and starts its keeper: a process that removes the folder,
+ * Makes a folder in sandbox_parent() and starts its keeper: a process that removes the folder,
  * and the files unlink[] (NULL-terminated, absolute paths, borrowed), once this process has ended
  * in whatever way. lock_fd (-1: none) stays open until then. The tools' output goes to log_fd.
  * -EPERM with the command that helps, when the user may not have namespaces with more than one
