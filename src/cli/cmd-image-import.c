@@ -71,7 +71,5 @@ int cmd_image_import(int argc, char **argv)
 	if (r == 0)
 		return CMD_OK;
 	(void)fprintf(stderr, "contractor: no image was made: %s\n", e.text);
-	return r == -EINVAL || r == -EEXIST || (r == -ENOENT && !strstr(e.text, "qemu-img"))
-		       ? CMD_USAGE
-		       : CMD_INFRASTRUCTURE;
+	return r == -EINVAL || r == -EEXIST || r == -ENOENT ? CMD_USAGE : CMD_INFRASTRUCTURE;
 }

@@ -61,7 +61,7 @@ static int run_qemu_img(const struct job *j, const char *const *argv, int stdout
 	pid_t pid = child_spawn(&s, e);
 
 	if (pid == -ENOENT)
-		return err_set(e, -ENOENT, "qemu-img is not installed (Debian: qemu-utils)");
+		return err_set(e, -ENOPKG, "qemu-img is not installed (Debian: qemu-utils)");
 	if (pid < 0)
 		return (int)pid;
 	r = child_wait(pid, &status);

@@ -21,7 +21,8 @@ struct image_import {
 
 /*
  * Converts the disk by qemu-img, which is kept from the network and from other files' descriptors,
- * and puts the seed behind it. 0 or a negative errno; -EINVAL where the file is none of the kind.
+ * and puts the seed behind it. 0 or a negative errno; -EINVAL where the file is none of the kind,
+ * -ENOPKG without qemu-img.
  */
 int image_import(const struct image_import *i, struct err *e);
 
