@@ -76,10 +76,8 @@ static int each(void (*fn)(int store, const struct store_entry *s, struct sum *s
 
 static int finish(int r, const struct sum *sum, const struct err *e)
 {
-	if (r < 0) {
-		(void)fprintf(stderr, "contractor: %s\n", e->text);
-		return CMD_INFRASTRUCTURE;
-	}
+	if (r < 0)
+		return cmd_fail(e, CMD_INFRASTRUCTURE);
 	return sum->bad > 0 ? CMD_FAILED : CMD_OK;
 }
 

@@ -117,10 +117,8 @@ static int cmd_config_show(int argc, char **argv)
 		r = spec_load(o.operand[0], &s, &e);
 	if (r == 0 && s)
 		r = config_read_spec(&c, o.operand[0], &e);
-	if (r < 0) {
-		(void)fprintf(stderr, "contractor: %s\n", e.text);
-		return CMD_USAGE;
-	}
+	if (r < 0)
+		return cmd_fail(&e, CMD_USAGE);
 	r = put_all(&p, &c, &e);
 	if (r == 0 && j) {
 		_cleanup_free_ char *text = json_print_pretty(j);
@@ -129,9 +127,7 @@ static int cmd_config_show(int argc, char **argv)
 	}
 	if (r == 0 && fflush(stdout) != 0)
 		r = err_errno(&e, -errno, "cannot print");
-	if (r < 0)
-		(void)fprintf(stderr, "contractor: %s\n", e.text);
-	return r < 0 ? CMD_INFRASTRUCTURE : CMD_OK;
+	return r < 0 ? cmd_fail(&e, CMD_INFRASTRUCTURE) : CMD_OK;
 }
 
 static const struct cmd_verb verbs[] = {

@@ -33,10 +33,8 @@ static int dump(const char *path)
 	_cleanup_free_ char *text = NULL;
 	struct err e = ERR_INIT;
 
-	if (spec_load(path, &s, &e) < 0) {
-		(void)fprintf(stderr, "contractor: %s\n", e.text);
-		return 2;
-	}
+	if (spec_load(path, &s, &e) < 0)
+		return cmd_fail(&e, CMD_USAGE);
 	text = json_print_pretty(s->tree);
 	if (!text || !put_stdout(text)) {
 		(void)fprintf(stderr, "contractor: cannot print the spec: %s\n",

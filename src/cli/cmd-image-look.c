@@ -67,12 +67,6 @@ const struct option_verb verb_image_verify = {
 	.words = "@file",
 };
 
-static int fail(const struct err *e, int status)
-{
-	(void)fprintf(stderr, "contractor: %s\n", e->text);
-	return status;
-}
-
 /* The name of an image, where a folder's entry is the manifest of one that is there. */
 static bool image_of(int dir, const char *entry, char name[NAME_MAX + 1])
 {
@@ -184,7 +178,7 @@ int cmd_image_list(int argc, char **argv)
 	list = json ? cJSON_CreateArray() : NULL;
 	n = find_images(o.operand[0] ? o.operand[0] : ".", &names, &e);
 	if (n < 0)
-		return fail(&e, CMD_USAGE);
+		return cmd_fail(&e, CMD_USAGE);
 	for (ssize_t i = 0; i < n; i++)
 		list_one(names[i], list);
 	names_free(names, (size_t)n);
@@ -237,7 +231,7 @@ int cmd_image_inspect(int argc, char **argv)
 	if (json && packages)
 		return options_misuse(&verb_image_inspect, "--json or --packages, not both");
 	if (manifest_load(o.operand[0], &m, &fd, &e) < 0)
-		return fail(&e, CMD_USAGE);
+		return cmd_fail(&e, CMD_USAGE);
 	text = json ? manifest_print(m) : NULL;
 	if (text)
 		(void)fputs(text, stdout);
@@ -263,12 +257,12 @@ int cmd_image_verify(int argc, char **argv)
 		return r;
 	r = manifest_load(o.operand[0], &m, &fd, &e);
 	if (r < 0)
-		return fail(&e, r == -EBADMSG ? CMD_FAILED : CMD_USAGE);
+		return cmd_fail(&e, r == -EBADMSG ? CMD_FAILED : CMD_USAGE);
 	r = sha256_hex_of_fd(fd, is);
 	(void)text_escape_line(o.operand[0], strlen(o.operand[0]), shown, sizeof(shown));
 	if (r < 0) {
 		(void)err_errno(&e, r, "%s: cannot read the image", shown);
-		return fail(&e, CMD_INFRASTRUCTURE);
+		return cmd_fail(&e, CMD_INFRASTRUCTURE);
 	}
 	if (strcmp(is, m->sha256) == 0) {
 		(void)printf("%s: whole\n", shown);
@@ -278,5 +272,5 @@ int cmd_image_verify(int argc, char **argv)
 		      "%s: not what its manifest says: its sha256 is %.12s..., not %.12s...; make "
 		      "it anew with contractor image build",
 		      shown, is, m->sha256);
-	return fail(&e, CMD_FAILED);
+	return cmd_fail(&e, CMD_FAILED);
 }

@@ -30,11 +30,6 @@ const struct option_verb verb_manager_build = {
 	.defs = build_defs,
 };
 
-static void say(const char *text, void *user_data)
-{
-	(void)fprintf(stderr, "contractor: %s\n", text);
-}
-
 static int build(struct manager_home_options *o)
 {
 	struct manager_image image = {0};
@@ -42,11 +37,9 @@ static int build(struct manager_home_options *o)
 	uint64_t start = io_now_ms();
 	struct err e = ERR_INIT;
 
-	o->say = say;
-	if (manager_home_image(o, &image, NULL, &e) < 0) {
-		(void)fprintf(stderr, "contractor: %s\n", e.text);
-		return CMD_INFRASTRUCTURE;
-	}
+	o->say = cmd_say;
+	if (manager_home_image(o, &image, NULL, &e) < 0)
+		return cmd_fail(&e, CMD_INFRASTRUCTURE);
 	(void)text_escape_line(image.path, strlen(image.path), shown, sizeof(shown));
 	(void)printf("%s: %s, %s in %s\n", shown,
 		     format_size(image.initrd.offset + image.initrd.size, size),

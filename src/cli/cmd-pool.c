@@ -64,17 +64,6 @@ const struct option_verb verb_manager_status = {
 	.defs = status_defs,
 };
 
-static int fail(const struct err *e)
-{
-	(void)fprintf(stderr, "contractor: %s\n", e->text);
-	return CMD_INFRASTRUCTURE;
-}
-
-static void say(const char *text, void *user_data)
-{
-	(void)fprintf(stderr, "contractor: %s\n", text);
-}
-
 struct start {
 	struct pool_options pool;
 	struct spec_limits limits;
@@ -198,7 +187,7 @@ static int take_option(struct start *s, const struct options *o, int c)
 
 static int cmd_start(struct start *s)
 {
-	const struct manager_home_options o = {.say = say};
+	const struct manager_home_options o = {.say = cmd_say};
 	struct isolation_facts facts;
 	struct err e = ERR_INIT;
 	char memory[NUM_TEXT_MAX];
@@ -211,7 +200,7 @@ static int cmd_start(struct start *s)
 	if (r == 0)
 		r = start(s, &e);
 	if (r < 0)
-		return fail(&e);
+		return cmd_fail(&e, CMD_INFRASTRUCTURE);
 	(void)printf("%u %s, with %s of memory each\n", s->pool.n,
 		     s->pool.n == 1 ? "manager waits" : "managers wait",
 		     format_size(s->pool.plan.memory, memory));
@@ -268,7 +257,7 @@ int cmd_manager_stop(int argc, char **argv)
 		return CMD_OK;
 	}
 	if (fd < 0)
-		return fail(&e);
+		return cmd_fail(&e, CMD_INFRASTRUCTURE);
 	if (pool_send(fd, POOL_STOP, NULL, 0, NULL, 0) < 0)
 		return CMD_INFRASTRUCTURE;
 	/* until it has ended, or those that work keep it */
@@ -285,7 +274,7 @@ static int show(const char *text, size_t len, int json)
 	if (json)
 		return puts(text) < 0 ? CMD_INFRASTRUCTURE : CMD_OK;
 	if (json_parse(text, len, &j, &e) < 0)
-		return fail(&e);
+		return cmd_fail(&e, CMD_INFRASTRUCTURE);
 	(void)printf("waiting: %d of %d, booting: %d, at work: %d\n"
 		     "each with %d processors and %s of memory; without a build they end in %s\n",
 		     (int)json_u64_or(j, "waiting", 0), (int)json_u64_or(j, "wanted", 0),
@@ -314,11 +303,11 @@ int cmd_manager_status(int argc, char **argv)
 		return CMD_OK;
 	}
 	if (fd < 0)
-		return fail(&e);
+		return cmd_fail(&e, CMD_INFRASTRUCTURE);
 	if (data && pool_send(fd, POOL_STATUS, NULL, 0, NULL, 0) == 0)
 		n = pool_receive(fd, &word, data, NULL, 0);
 	if (n >= 0 && word == POOL_INFO)
 		return show(data, (size_t)n, json);
 	(void)err_set(&e, -EIO, "the managers' process does not answer");
-	return fail(&e);
+	return cmd_fail(&e, CMD_INFRASTRUCTURE);
 }

@@ -156,7 +156,5 @@ int cmd_status(int argc, char **argv)
 	}
 	if (r == 0 && fflush(stdout) != 0)
 		r = err_errno(&e, -errno, "cannot print");
-	if (r < 0)
-		(void)fprintf(stderr, "contractor: %s\n", e.text);
-	return r < 0 ? CMD_INFRASTRUCTURE : CMD_OK;
+	return r < 0 ? cmd_fail(&e, CMD_INFRASTRUCTURE) : CMD_OK;
 }

@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#include "base/err.h"
+
 enum cmd_status {
 	CMD_OK = 0,
 	CMD_FAILED = 1,
@@ -27,6 +29,12 @@ struct cmd_verb {
  * top). Without a word, and with one that is none of them, a message and the status for usage.
  */
 int cmd_dispatch(const char *group, const struct cmd_verb *verbs, size_t n, int argc, char **argv);
+
+/* "contractor: TEXT" to stderr. */
+void cmd_say(const char *text, void *unused);
+
+/* The same with an error's text; returns the status. */
+int cmd_fail(const struct err *e, int status);
 
 /* What each verb says of itself. */
 extern const struct option_verb verb_build;

@@ -71,3 +71,14 @@ int cmd_dispatch(const char *group, const struct cmd_verb *verbs, size_t n, int 
 	(void)text_escape_line(word, strlen(word), shown, sizeof(shown));
 	return misuse(group, shown, text_nearest(word, names, n_names));
 }
+
+void cmd_say(const char *text, void *unused)
+{
+	(void)fprintf(stderr, "contractor: %s\n", text);
+}
+
+int cmd_fail(const struct err *e, int status)
+{
+	cmd_say(e->text, NULL);
+	return status;
+}
