@@ -1,12 +1,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A headless Chromium, driven by its own protocol over two pipes: JSON texts that end in NUL."""
 
+import ctypes
 import fcntl
+import glob
 import json
 import os
 import select
+import signal
 import subprocess
 import time
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def end_children():
+    """Kills what has become this process's, and waits until nothing is left."""
+    while True:
+        for name in glob.glob("/proc/self/task/*/children"):
+            with open(name, encoding="ascii") as f:
+                for pid in f.read().split():
+                    os.kill(int(pid), signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
 
 
 class Browser:
@@ -20,6 +38,8 @@ class Browser:
             os.dup2(ends[0], 3)
             os.dup2(ends[1], 4)
 
+        # its helpers, when it is gone, are ours to wait for
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         # its own sandbox would need what a test machine need not have; the page is ours
         self.process = subprocess.Popen(
             [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
@@ -40,6 +60,7 @@ class Browser:
     def stop(self):
         self.process.kill()
         self.process.wait()
+        end_children()  # they still write to the folder
         os.close(self.to)
         os.close(self.heard)
 
