@@ -21,10 +21,8 @@
 
 #include "base/io.h"
 #include "base/json.h"
-#include "manager/proto.h"
 #include "net/dial.h"
-
-enum { CONTROL = 3, IMAGE, INPUT, OUTPUT, SCRATCH, DIALER };
+#include "stand-in.h"
 
 enum mode {
 	MODE_PROBE,	  /* tells in the log what it can reach, and ends */
@@ -44,19 +42,6 @@ enum mode {
 	MODE_BURN,	  /* all the processor time that there is, with no word of it */
 };
 
-static void out(enum proto_type type, const void *data, size_t n)
-{
-	_cleanup_buf_ struct buf b = {0};
-
-	if (proto_encode(&b, type, data, n) == 0)
-		(void)io_write_full(CONTROL, b.data, b.len);
-}
-
-static void say(const char *json)
-{
-	out(PROTO_CONTROL, json, strlen(json));
-}
-
 static void tell(const char *fmt, ...) _printf_(1, 2);
 static void tell(const char *fmt, ...)
 {
@@ -66,7 +51,7 @@ static void tell(const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	out(PROTO_LOG, text, strlen(text));
+	stand_in_out(PROTO_LOG, text, strlen(text));
 }
 
 static const char done[] = "{\"type\":\"end\",\"outcome\":\"done\",\"reason\":\"\",\"exit\":0,"
@@ -82,8 +67,8 @@ static cJSON *hear(void)
 	size_t n = 0;
 
 	while (proto_decode(data, n, &f) <= 0) {
-		ssize_t k =
-			read(CONTROL, data + n, n < PROTO_HEADER_SIZE ? PROTO_HEADER_SIZE - n : 1);
+		ssize_t k = read(STAND_IN_CONTROL, data + n,
+				 n < PROTO_HEADER_SIZE ? PROTO_HEADER_SIZE - n : 1);
 
 		if (k <= 0)
 			return NULL;
@@ -145,15 +130,15 @@ static void try_dial(uint32_t id, const char *name, const char *literal, uint16_
 					     .proto = NET_PROTO_TCP,
 					     .port = port}};
 	uint8_t data[DIAL_MESSAGE_MAX];
-	struct pollfd p = {.fd = DIALER, .events = POLLIN};
+	struct pollfd p = {.fd = STAND_IN_DIALER, .events = POLLIN};
 	ssize_t n;
 
 	(void)snprintf(m.request.name, sizeof(m.request.name), "%s", name);
 	if (literal)
 		(void)net_addr_parse(literal, &m.request.addr);
-	(void)send(DIALER, data, dial_encode(&m, data), MSG_NOSIGNAL);
+	(void)send(STAND_IN_DIALER, data, dial_encode(&m, data), MSG_NOSIGNAL);
 	(void)poll(&p, 1, 30000);
-	n = recv(DIALER, data, sizeof(data), MSG_DONTWAIT);
+	n = recv(STAND_IN_DIALER, data, sizeof(data), MSG_DONTWAIT);
 	if (n <= 0 || dial_decode(data, (size_t)n, &m) < 0)
 		tell("dial %s: no answer\n", literal ? literal : name);
 	else
@@ -165,7 +150,10 @@ static void probe_disks(void)
 	static const struct {
 		const char *name;
 		int fd;
-	} disks[] = {{"image", IMAGE}, {"input", INPUT}, {"output", OUTPUT}, {"scratch", SCRATCH}};
+	} disks[] = {{"image", STAND_IN_IMAGE},
+		     {"input", STAND_IN_INPUT},
+		     {"output", STAND_IN_OUTPUT},
+		     {"scratch", STAND_IN_SCRATCH}};
 
 	tell_folder("disk", "/sys/block", "serial");
 	for (size_t i = 0; i < ARRAY_SIZE(disks); i++) {
@@ -212,7 +200,7 @@ static void probe(void)
 	try_dial(2, "", "127.0.0.1", 22);
 	try_dial(3, "", "169.254.169.254", 80);
 	try_dial(4, "", "45.12.7.1", 22);
-	say(done);
+	stand_in_say(done);
 }
 
 static void fill(int disk)
@@ -265,13 +253,15 @@ static void take_port(void)
 
 static void hostile_text(void)
 {
-	say("{\"type\":\"accelerator\",\"name\":\"\\u001b[31mk\",\"why\":\"\\u001b]0;x\\u0007\"}");
-	say("{\"type\":\"phase\",\"name\":\"\\u001b[2J\",\"at-ms\":1}");
-	say("{\"type\":\"denied\",\"id\":0,\"reason\":\"\\u001b[1mr\\nx\",\"remedy\":\"\\u001b["
-	    "mr\","
-	    "\"host\":\"\\u001b[H\",\"port\":1e300,\"count\":-1}");
+	stand_in_say("{\"type\":\"accelerator\",\"name\":\"\\u001b[31mk\",\"why\":\"\\u001b]0;"
+		     "x\\u0007\"}");
+	stand_in_say("{\"type\":\"phase\",\"name\":\"\\u001b[2J\",\"at-ms\":1}");
+	stand_in_say(
+		"{\"type\":\"denied\",\"id\":0,\"reason\":\"\\u001b[1mr\\nx\",\"remedy\":\"\\u001b["
+		"mr\","
+		"\"host\":\"\\u001b[H\",\"port\":1e300,\"count\":-1}");
 	tell("\x1b]0;title\x07\x1b[2J\n");
-	say("{\"type\":\"end\",\"outcome\":\"broken\",\"reason\":\"\\u001b[31mred\\n\"}");
+	stand_in_say("{\"type\":\"end\",\"outcome\":\"broken\",\"reason\":\"\\u001b[31mred\\n\"}");
 }
 
 static void leave_mark(void)
@@ -279,7 +269,7 @@ static void leave_mark(void)
 	tell("marked: %s\n", access("/run/mark", F_OK) == 0 ? "yes" : "no");
 	(void)close(open("/run/mark", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 	(void)poll(NULL, 0, 3000);
-	say(done);
+	stand_in_say(done);
 }
 
 static void phase(const char *name)
@@ -288,7 +278,7 @@ static void phase(const char *name)
 
 	(void)snprintf(text, sizeof(text), "{\"type\":\"phase\",\"name\":\"%s\",\"at-ms\":1}",
 		       name);
-	say(text);
+	stand_in_say(text);
 }
 
 static void pass_phases(void)
@@ -300,7 +290,7 @@ static void pass_phases(void)
 	(void)poll(NULL, 0, 5000);
 	phase("copy-out");
 	tell("ended\n");
-	fill(OUTPUT);
+	fill(STAND_IN_OUTPUT);
 	(void)poll(NULL, 0, 60000);
 }
 
@@ -313,7 +303,7 @@ static void burn(void)
 		}
 	}
 	for (;;) {
-		say("{\"type\":\"sample\",\"at-ms\":1}");
+		stand_in_say("{\"type\":\"sample\",\"at-ms\":1}");
 		(void)poll(NULL, 0, 1000);
 	}
 }
@@ -330,7 +320,7 @@ static void flood(enum proto_type type)
 	static char line[] = "{\"type\":\"sample\",\"at-ms\":1}";
 
 	for (;;)
-		out(type, line, sizeof(line) - 1);
+		stand_in_out(type, line, sizeof(line) - 1);
 }
 
 static void act(enum mode mode)
@@ -343,10 +333,10 @@ static void act(enum mode mode)
 		return;
 	case MODE_GARBAGE:
 		memset(junk, 0xff, sizeof(junk));
-		(void)io_write_full(CONTROL, junk, sizeof(junk));
+		(void)io_write_full(STAND_IN_CONTROL, junk, sizeof(junk));
 		return;
 	case MODE_TRUNCATED:
-		(void)io_write_full(CONTROL, "\0\0\1\0\1\0\0\0{\"type\":", 16);
+		(void)io_write_full(STAND_IN_CONTROL, "\0\0\1\0\1\0\0\0{\"type\":", 16);
 		return;
 	case MODE_FLOOD_LOG:
 		flood(PROTO_LOG);
@@ -355,11 +345,11 @@ static void act(enum mode mode)
 		flood(PROTO_CONTROL);
 		return;
 	case MODE_LIE_DISK:
-		fill(SCRATCH);
-		say(done);
+		fill(STAND_IN_SCRATCH);
+		stand_in_say(done);
 		return;
 	case MODE_LIE:
-		say(done);
+		stand_in_say(done);
 		return;
 	case MODE_SILENT:
 		for (;;)
@@ -392,7 +382,7 @@ int main(void)
 	cJSON *order;
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	say("{\"type\":\"hello\",\"version\":1,\"program\":\"evil\"}");
+	stand_in_say("{\"type\":\"hello\",\"version\":1,\"program\":\"evil\"}");
 	order = hear();
 	act((enum mode)json_u64_or(order, "nice", MODE_EXIT));
 	cJSON_Delete(order);

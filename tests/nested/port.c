@@ -11,14 +11,11 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <sys/socket.h>
 
 #include "base/io.h"
-#include "manager/proto.h"
 #include "net/dial.h"
-
-enum { CONTROL = 3, DIALER = 8 };
+#include "stand-in.h"
 
 /* Of tests/attack/world.py. */
 enum { PORT_ECHO = 7, PORT_SINK = 9, PORT_SOURCE = 19 };
@@ -28,26 +25,13 @@ enum { PORT_ECHO = 7, PORT_SINK = 9, PORT_SOURCE = 19 };
 #define TURNS	  500
 #define QUESTIONS 1000
 
-static void out(enum proto_type type, const void *data, size_t n)
-{
-	_cleanup_buf_ struct buf b = {0};
-
-	if (proto_encode(&b, type, data, n) == 0)
-		(void)io_write_full(CONTROL, b.data, b.len);
-}
-
-static void say(const char *json)
-{
-	out(PROTO_CONTROL, json, strlen(json));
-}
-
 static void tell(const char *what, uint64_t n, uint64_t since)
 {
 	char text[128];
 	int len = snprintf(text, sizeof(text), "%s: %llu %.3f\n", what, (unsigned long long)n,
 			   (double)(io_now_ms() - since) / 1000);
 
-	out(PROTO_LOG, text, (size_t)len);
+	stand_in_out(PROTO_LOG, text, (size_t)len);
 }
 
 /* A connection, blocking; without one the measurement ends here. */
@@ -66,15 +50,15 @@ static int dial(uint16_t port)
 			    .msg_iovlen = 1,
 			    .msg_control = control,
 			    .msg_controllen = sizeof(control)};
-	struct pollfd p = {.fd = DIALER, .events = POLLIN};
+	struct pollfd p = {.fd = STAND_IN_DIALER, .events = POLLIN};
 	const struct cmsghdr *h;
 	int fd = -1;
 
 	(void)net_addr_parse(WEB, &m.request.addr);
-	(void)send(DIALER, data, dial_encode(&m, data), MSG_NOSIGNAL);
+	(void)send(STAND_IN_DIALER, data, dial_encode(&m, data), MSG_NOSIGNAL);
 	(void)poll(&p, 1, 30000);
 	iov.iov_len = sizeof(data);
-	if (recvmsg(DIALER, &mh, MSG_DONTWAIT) > 0 && (h = CMSG_FIRSTHDR(&mh)))
+	if (recvmsg(STAND_IN_DIALER, &mh, MSG_DONTWAIT) > 0 && (h = CMSG_FIRSTHDR(&mh)))
 		memcpy(&fd, CMSG_DATA(h), sizeof(fd));
 	if (fd < 0 || io_set_nonblock(fd, 0) < 0)
 		_exit(1);
@@ -128,9 +112,9 @@ int main(void)
 	int fd;
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	say("{\"type\":\"hello\",\"version\":1,\"program\":\"port\"}");
+	stand_in_say("{\"type\":\"hello\",\"version\":1,\"program\":\"port\"}");
 	/* the order's first byte is enough */
-	(void)!read(CONTROL, &byte, 1);
+	(void)!read(STAND_IN_CONTROL, &byte, 1);
 	down();
 	up();
 	since = io_now_ms();
@@ -145,7 +129,7 @@ int main(void)
 	ask(fd, QUESTIONS);
 	tell("asks", QUESTIONS, since);
 	(void)close(fd);
-	say("{\"type\":\"end\",\"outcome\":\"broken\",\"reason\":\"measured\"}");
+	stand_in_say("{\"type\":\"end\",\"outcome\":\"broken\",\"reason\":\"measured\"}");
 	(void)poll(NULL, 0, 2000);
 	return 0;
 }
