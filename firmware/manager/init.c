@@ -207,6 +207,8 @@ static int run(struct err *e)
 		return err_errno(e, -errno, "cannot watch for signals");
 	r = setup_modules(e);
 	if (r == 0)
+		r = setup_processors(e);
+	if (r == 0)
 		r = setup_loopback(e);
 	if (r == 0)
 		r = setup_devices(&d, e);

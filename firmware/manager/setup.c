@@ -98,6 +98,21 @@ int setup_modules(struct err *e)
 	return r;
 }
 
+int setup_processors(struct err *e)
+{
+	for (unsigned i = 1;; i++) {
+		_cleanup_close_ int fd = -1;
+		char path[NAME_LEN];
+
+		(void)snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u/online", i);
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0 && errno == ENOENT)
+			return 0;
+		if (fd < 0 || write(fd, "1", 1) < 0)
+			return err_errno(e, -errno, "%s: cannot bring the processor up", path);
+	}
+}
+
 /* The first line of a file below folder `dir`; "" where it cannot be read. */
 static void read_line(int dir, const char *path, char out[NAME_LEN])
 {

@@ -31,6 +31,13 @@ int setup_mounts(struct err *e);
  */
 int setup_modules(struct err *e);
 
+/*
+ * Brings up the processors that the kernel was told not to boot with (maxcpus=1, for which
+ * src/vm/kernel.h has the reason); after setup_modules, which has the kernel change its own code.
+ * 0 or a negative errno.
+ */
+int setup_processors(struct err *e);
+
 /* Sets the loopback interface up. 0 or a negative errno. */
 int setup_loopback(struct err *e);
 

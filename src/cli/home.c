@@ -13,7 +13,7 @@
 #include "base/io.h"
 #include "manager/order.h"
 #include "pool.h"
-#include "vm/tsc.h"
+#include "vm/kernel.h"
 #include "vm/vm.h"
 
 #define QMP_DEADLINE_MS 10000
@@ -139,15 +139,14 @@ static void on_vm_exited(int status, void *user_data)
 	tell_vm_end(h, text);
 }
 
-/* An emulated machine need not measure what is known, and would fail at it on a busy host. */
 static void make_cmdline(const struct launch_files *files, const struct nested_plan *p,
-			 const struct manager_image *image, char *out, size_t size)
+			 const struct manager_image *image, const struct vm_desc *d, char *out,
+			 size_t size)
 {
-	char clock[VM_TSC_PARAMETERS_MAX] = "";
+	char parameters[VM_KERNEL_PARAMETERS_MAX];
 
-	if (!p->kvm)
-		vm_tsc_parameters(clock, sizeof(clock));
-	(void)snprintf(out, size, "%s%s%s%s%s", image->cmdline, clock,
+	vm_kernel_parameters(d, parameters, sizeof(parameters));
+	(void)snprintf(out, size, "%s%s%s%s%s", image->cmdline, parameters,
 		       p->worker_kvm ? " contractor.kvm" : "",
 		       files->image < 0 ? " contractor.wait" : "",
 		       files->layer >= 0 ? " contractor.layer" : "");
@@ -197,8 +196,9 @@ static int start_vm(struct loop *l, const struct launch_files *files,
 
 	if (plan->kept == VM_MEMORY_SHARED)
 		s.file_size = MAX(s.file_size, plan->memory + ORDER_STATE_MAX);
-	make_cmdline(files, plan, image, cmdline, sizeof(cmdline));
-	nested_describe(files, plan, cmdline, theirs, &s.desc);
+	nested_describe(files, plan, theirs, &s.desc);
+	s.desc.cmdline = cmdline;
+	make_cmdline(files, plan, image, &s.desc, cmdline, sizeof(cmdline));
 	r = vm_start(l, &s, &cb, &h->vm, e);
 	return r < 0 ? err_wrap(e, "the manager VM") : 0;
 }

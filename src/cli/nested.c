@@ -49,7 +49,7 @@ struct nested_plan nested_plan(const struct spec_limits *l, bool kvm, bool worke
 }
 
 void nested_describe(const struct launch_files *files, const struct nested_plan *p,
-		     const char *cmdline, const struct home_ports *ports, struct vm_desc *ret)
+		     const struct home_ports *ports, struct vm_desc *ret)
 {
 	bool waits = files->image < 0;
 
@@ -59,7 +59,6 @@ void nested_describe(const struct launch_files *files, const struct nested_plan 
 		.accel = p->kvm ? VM_ACCEL_KVM : VM_ACCEL_TCG,
 		.cpus = p->cpus,
 		.memory = p->memory,
-		.cmdline = cmdline,
 		.disks = {{"image", files->image, true, 0, 0, false},
 			  {"input", files->input, true, 0, 0, false},
 			  {"output", files->output, false, 0, 0, false},

@@ -39,10 +39,10 @@ struct home_ports {
 
 /*
  * Pure: the manager VM with these disks and its ends of the ports; without an image it waits for
- * them, and has slots. Its kernel and initrd are not in it; the strings stay the caller's.
+ * them, and has slots. Its kernel, initrd and command line are not in it.
  */
 void nested_describe(const struct launch_files *files, const struct nested_plan *p,
-		     const char *cmdline, const struct home_ports *ports, struct vm_desc *ret);
+		     const struct home_ports *ports, struct vm_desc *ret);
 
 /*
  * Pure: what went wrong, from the console of a manager VM: the last line of its init, or else the

@@ -11,7 +11,7 @@
 #include "base/text.h"
 #include "qmp/state.h"
 #include "run-state.h"
-#include "vm/tsc.h"
+#include "vm/kernel.h"
 #include "vm/walls.h"
 
 /* What was translated once is too dear to throw away there; see src/cli/nested.c. */
@@ -143,7 +143,7 @@ static void describe(const struct run *r, int ctl_qemu, int log_qemu, enum vm_ac
 	/* emulated inside an emulated machine; with KVM in here it makes no difference */
 	bool nested = in_manager_vm(r);
 	struct vm_share share = {o->memory, 0};
-	char clock[VM_TSC_PARAMETERS_MAX] = "";
+	char parameters[VM_KERNEL_PARAMETERS_MAX];
 
 	if (accel == VM_ACCEL_TCG && nested)
 		share.tb_size = NESTED_TB_SIZE;
@@ -159,10 +159,6 @@ static void describe(const struct run *r, int ctl_qemu, int log_qemu, enum vm_ac
 		.cgroup_fd = r->files.cgroup,
 		.qmp_deadline_ms = RUN_QMP_DEADLINE_MS,
 	};
-	/* what an emulated microvm needs to find its timer: see vm.h */
-	if (o->machine == VM_MACHINE_MICROVM && accel == VM_ACCEL_TCG)
-		vm_tsc_parameters(clock, sizeof(clock));
-	(void)snprintf(cmdline, size, "%s%s", o->cmdline, clock);
 	*d = (struct vm_desc){
 		.arch = o->arch,
 		.machine = o->machine,
@@ -178,6 +174,8 @@ static void describe(const struct run *r, int ctl_qemu, int log_qemu, enum vm_ac
 		.virtual_clock = nested,
 	};
 	add_disks(r, d);
+	vm_kernel_parameters(d, parameters, sizeof(parameters));
+	(void)snprintf(cmdline, size, "%s%s", o->cmdline, parameters);
 	if (boots_by_firmware(o)) {
 		s->kernel.fd = s->initrd.fd = -1;
 		d->cmdline = NULL;
@@ -222,7 +220,7 @@ int run_start_vm(struct run *r, struct err *e)
 					.user_data = r};
 	_cleanup_close_ int ctl_qemu = -1, log_qemu = -1;
 	enum vm_accel accel = VM_ACCEL_TCG;
-	char why[256] = "", cmdline[sizeof(r->order.cmdline) + VM_TSC_PARAMETERS_MAX];
+	char why[256] = "", cmdline[sizeof(r->order.cmdline) + VM_KERNEL_PARAMETERS_MAX];
 	struct vm_start s;
 	cJSON *note;
 	int n;

@@ -2,17 +2,12 @@
 /* Measuring the time stamp counter. */
 #include "tsc.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
-#include "base/macro.h"
 #ifdef __x86_64__
 #include <time.h>
 #include <x86intrin.h>
 #endif
 
 #define MEASURE_NS 5000000
-#define GUEST_HZ   250 /* timer ticks a second */
 
 #ifdef __x86_64__
 struct moment {
@@ -57,13 +52,3 @@ uint64_t vm_tsc_khz(void)
 	return 0;
 }
 #endif
-
-void vm_tsc_parameters(char *out, size_t size)
-{
-	uint64_t khz = vm_tsc_khz();
-
-	out[0] = '\0';
-	if (khz)
-		(void)snprintf(out, size, " tsc_early_khz=%" PRIu64 " tsc=reliable lpj=%" PRIu64,
-			       khz, khz * 1000 / GUEST_HZ);
-}

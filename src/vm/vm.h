@@ -69,17 +69,9 @@ struct vm_desc {
 	const char *kernel; /* paths as QEMU will see them, or NULL for firmware boot */
 	const char *initrd;
 	/*
-	 * microvm has no timer but the local APIC's, which Linux can only set up when it knows the
-	 * TSC's frequency. kvm-clock tells it; under TCG it is measured against the PIT, which
-	 * fails on a busy host, and the boot then hangs without a word (half of them on two busy
-	 * cores). So under TCG the command line of a microvm needs "tsc_early_khz=N tsc=reliable",
-	 * N being the frequency of the host's own TSC, which the guest sees: 30 boots of 30. With
-	 * more than one processor it needs "lpj=M" as well: Linux measures the delay loop of each
-	 * but the first against the ticks of the first, and with both competing for a busy host
-	 * found between a thousandth and three times the true figure in 69 boots. A driver's
-	 * delay of microseconds on such a processor can then take minutes.
-	 * "reboot=t" it needs in any case: of Linux' other ways to reboot none works there, and the
-	 * last of them, a jump to the BIOS, ran into nowhere in 3 of 14 reboots, for ever.
+	 * With the words of vm_kernel_parameters (kernel.h). On a microvm Linux needs "reboot=t" in
+	 * any case: of its other ways to reboot none works there, and the last of them, a jump to
+	 * the BIOS, ran into nowhere in 3 of 14 reboots, for ever.
 	 */
 	const char *cmdline;
 	struct vm_disk disks[VM_DISKS_MAX];

@@ -116,9 +116,10 @@ class Worker:
 
     def _spawn(self, image, machine, memory, cpus, cmdline, ports, scratch, input_disk, root_serial, extra):
         kind = "device" if machine == "microvm" else "pci"
-        if machine == "microvm":
-            khz = tsc_khz()  # for what it is needed: see vm.h
-            cmdline += f" tsc_early_khz={khz} tsc=reliable lpj={khz * 1000 // 250}"
+        khz = tsc_khz()  # what all this is for: src/vm/kernel.h
+        cmdline += f" tsc_early_khz={khz} tsc=reliable lpj={khz * 1000 // 250}"
+        if cpus > 1:
+            cmdline += " maxcpus=1 noreplace-smp"
         argv = [QEMU, "-M", machine + ",accel=tcg" if not extra else machine, "-cpu", os.environ.get("CONTRACTOR_TEST_CPU", "max"), "-m", str(memory), "-smp", str(cpus),
                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                 "-kernel", self.path("kernel"), "-initrd", self.path("initrd"),

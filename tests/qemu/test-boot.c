@@ -11,7 +11,7 @@
 #include "bench.h"
 #include "image/manifest.h"
 #include "unit.h"
-#include "vm/tsc.h"
+#include "vm/kernel.h"
 
 static const char init[] =
 	"#!/bin/busybox sh\n"
@@ -97,21 +97,21 @@ static void boot(struct boot *t, enum vm_machine machine, const char *mode, uint
 {
 	struct stat st;
 	struct err e = ERR_INIT;
-	char begin[64], clock[VM_TSC_PARAMETERS_MAX];
+	char begin[64], parameters[VM_KERNEL_PARAMETERS_MAX];
 
 	bench_init(&t->b);
 	ck_assert_msg(manifest_load(getenv("CONTRACTOR_TEST_IMAGE"), &t->m, &t->image, &e) == 0,
 		      "%s", e.text);
 	t->initrd = make_initrd(t);
 	ck_assert_int_eq(fstat(t->initrd, &st), 0);
-	vm_tsc_parameters(clock, sizeof(clock));
-	(void)snprintf(t->cmdline, sizeof(t->cmdline),
-		       "console=ttyS0 quiet panic=-1 reboot=t%s mode=%s", clock, mode);
 	t->b.s.kernel = (struct vm_blob){t->image, t->m->kernel.offset, t->m->kernel.size};
 	t->b.s.initrd = (struct vm_blob){t->initrd, 0, (uint64_t)st.st_size};
 	t->b.s.desc.machine = machine;
 	t->b.s.desc.disks[0] =
 		(struct vm_disk){"root", t->image, true, t->m->root.offset, t->m->root.size};
+	vm_kernel_parameters(&t->b.s.desc, parameters, sizeof(parameters));
+	(void)snprintf(t->cmdline, sizeof(t->cmdline),
+		       "console=ttyS0 quiet panic=-1 reboot=t%s mode=%s", parameters, mode);
 	t->b.s.desc.cmdline = t->cmdline;
 	t->b.s.desc.memory = 512 * MIB;
 	t->b.s.desc.paused = false;

@@ -20,7 +20,8 @@ static void compare(const char *name, const struct launch_files *files, const st
 	struct vm_desc d;
 	char path[512];
 
-	nested_describe(files, p, "panic=-1", &ports, &d);
+	nested_describe(files, p, &ports, &d);
+	d.cmdline = "panic=-1";
 	d.kernel = "/kernel";
 	d.initrd = "/initrd";
 	d.qmp_fd = 10;

@@ -8,6 +8,7 @@
 
 #include "base/io.h"
 #include "vm/find.h"
+#include "vm/kernel.h"
 #include "vm/vm.h"
 
 #ifndef GOLDEN_DIR
@@ -190,6 +191,30 @@ START_TEST(refusals)
 }
 END_TEST
 
+/* Two processors that are emulated do not boot together; with KVM nothing needs to be told. */
+START_TEST(kernel_parameters)
+{
+	char out[VM_KERNEL_PARAMETERS_MAX];
+	struct vm_desc d = worker(VM_MACHINE_MICROVM, VM_ACCEL_TCG);
+
+	vm_kernel_parameters(&d, out, sizeof(out));
+	ck_assert_ptr_nonnull(strstr(out, " maxcpus=1 noreplace-smp"));
+#ifdef __x86_64__
+	ck_assert(strncmp(out, " tsc_early_khz=", 15) == 0);
+	ck_assert_ptr_nonnull(strstr(out, " tsc=reliable lpj="));
+#endif
+	d.cpus = 1;
+	vm_kernel_parameters(&d, out, sizeof(out));
+	ck_assert_ptr_null(strstr(out, "maxcpus"));
+	d = worker(VM_MACHINE_MICROVM, VM_ACCEL_KVM);
+	vm_kernel_parameters(&d, out, sizeof(out));
+	ck_assert_str_eq(out, "");
+	d = worker(VM_MACHINE_VIRT, VM_ACCEL_TCG);
+	vm_kernel_parameters(&d, out, sizeof(out));
+	ck_assert_str_eq(out, "");
+}
+END_TEST
+
 START_TEST(accel)
 {
 	char why[128];
@@ -245,6 +270,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, golden);
 	tcase_add_test(tc, golden_odd);
 	tcase_add_test(tc, refusals);
+	tcase_add_test(tc, kernel_parameters);
 	tcase_add_test(tc, accel);
 	tcase_add_test(tc, find_qemu);
 	return s;
