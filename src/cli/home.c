@@ -15,6 +15,7 @@
 #include "pool.h"
 #include "vm/kernel.h"
 #include "vm/vm.h"
+#include "vm/walls.h"
 
 #define QMP_DEADLINE_MS 10000
 
@@ -264,7 +265,7 @@ int home_limit(struct home *h, uint64_t cpu_time_ms, uint64_t file_size, struct 
 
 	if (clock_getcpuclockid(pid, &clock) == 0)
 		(void)clock_gettime(clock, &used);
-	cpu.rlim_cur = cpu.rlim_max = (rlim_t)used.tv_sec + cpu_time_ms / 1000 + 1;
+	cpu.rlim_cur = cpu.rlim_max = (rlim_t)used.tv_sec + 1 + vm_cpu_wall(cpu_time_ms);
 	if (prlimit(pid, RLIMIT_CPU, &cpu, NULL) < 0 || prlimit(pid, RLIMIT_FSIZE, &size, NULL) < 0)
 		return err_errno(e, -errno, "cannot hold the manager VM to its limits");
 	return 0;

@@ -34,6 +34,11 @@ rlim_t vm_threads_max(unsigned cpus)
 	return cpus + OTHER_THREADS;
 }
 
+rlim_t vm_cpu_wall(uint64_t granted_ms)
+{
+	return (granted_ms + granted_ms / 4 + 999) / 1000 + 2;
+}
+
 struct vm_walls vm_walls(const struct vm_start *s)
 {
 	struct vm_walls w = {.threads = vm_threads_max(s->desc.cpus)};
@@ -45,12 +50,8 @@ struct vm_walls vm_walls(const struct vm_start *s)
 	if (s->desc.tb_size || s->desc.accel == VM_ACCEL_KVM)
 		add(&w, RLIMIT_AS,
 		    s->desc.memory + s->desc.tb_size + ADDRESS_SPACE + w.threads * STACK);
-	/*
-	 * The poll comes first, by the scheduler's exact count. This wall goes by the clock's
-	 * ticks, which were seen to run a tenth ahead of it on a machine that is a guest itself.
-	 */
 	if (s->cpu_time_ms)
-		add(&w, RLIMIT_CPU, (s->cpu_time_ms + s->cpu_time_ms / 4 + 999) / 1000 + 2);
+		add(&w, RLIMIT_CPU, vm_cpu_wall(s->cpu_time_ms));
 	if (s->file_size)
 		add(&w, RLIMIT_FSIZE, s->file_size);
 	return w;

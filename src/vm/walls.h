@@ -29,6 +29,13 @@ struct vm_share vm_share_memory(uint64_t granted);
 /* Pure: how many threads a QEMU with so many processors may come to have. */
 rlim_t vm_threads_max(unsigned cpus);
 
+/*
+ * Pure: RLIMIT_CPU in seconds for a grant in milliseconds, a quarter and two seconds more. The poll
+ * comes first, by the scheduler's exact count. This wall goes by the clock's ticks, which were seen
+ * to run a tenth ahead of it on a machine that is a guest itself.
+ */
+rlim_t vm_cpu_wall(uint64_t granted_ms);
+
 /* Pure: the walls for a description. */
 struct vm_walls vm_walls(const struct vm_start *s);
 
