@@ -190,10 +190,15 @@ int half_run(struct copier *c, enum meter_dir d, struct half *h, const struct ha
 		/* A local socket's end and its reset look alike but for this. */
 		if (n == 0 && !back->shut && copy_hung_up(from))
 			return -ECONNRESET;
-		if (n == 0)
+		if (n == 0) {
 			h->eof = true;
-		else
-			rc = h->piped > 0 ? flush(h, to) : pass_on(h, to, c->buffer, (size_t)n);
+		} else if (h->piped > 0) {
+			rc = flush(h, to);
+		} else {
+			rc = pass_on(h, to, c->buffer, (size_t)n);
+			if (n < COPY_BUFFER) /* that was all: epoll tells of more */
+				break;
+		}
 	}
 	if (rc < 0)
 		return rc;

@@ -50,7 +50,7 @@ struct dialer {
 	struct outlets *outlets;
 	int fd;
 	uint64_t connect_ms;
-	bool build_seen;
+	bool build_seen, ticking;
 	struct job *jobs;
 	size_t n_jobs, n_replying;
 };
@@ -61,7 +61,8 @@ static void update_events(struct dialer *d)
 	uint32_t in = d->n_jobs < DIALER_DIALS_MAX && d->n_replying == 0 ? EPOLLIN : 0;
 
 	(void)loop_fd_events(d->source, in | (d->n_replying > 0 ? EPOLLOUT : 0));
-	(void)loop_timer_set(d->timer, d->n_jobs > 0 ? TICK_MS : UINT64_MAX, TICK_MS);
+	if (d->n_jobs > 0 && !d->ticking)
+		d->ticking = loop_timer_set(d->timer, TICK_MS, TICK_MS) == 0;
 }
 
 static void attempt_end(struct attempt *a)
@@ -443,6 +444,9 @@ static void on_timer(struct loop_source *s, void *user_data)
 			job_continue(j);
 	}
 	update_events(d);
+	/* not as soon as the last job is done: most are done within a tick, one after the other */
+	if (d->n_jobs == 0)
+		d->ticking = loop_timer_set(d->timer, UINT64_MAX, 0) < 0;
 }
 
 static int dialer_start(struct dialer *d, struct err *e)

@@ -68,12 +68,12 @@ static int run_half(struct pair *p, enum meter_dir d)
 	return rc;
 }
 
-/* Runs both directions and waits for more, or tells the end. False: it is told. */
-static bool run(struct pair *p)
+/* Runs these directions and waits for more, or tells the end. False: it is told. */
+static bool run(struct pair *p, bool up, bool down)
 {
-	int rc = run_half(p, METER_UP);
+	int rc = up ? run_half(p, METER_UP) : 0;
 
-	if (rc == 0)
+	if (rc == 0 && down)
 		rc = run_half(p, METER_DOWN);
 	if (rc == 0 && p->halves[METER_UP].shut && p->halves[METER_DOWN].shut) {
 		p->event(p, 0, p->user_data);
@@ -108,7 +108,12 @@ static void on_side(struct loop_source *src, uint32_t events, void *user_data)
 		s->source = loop_remove(s->source);
 		return;
 	}
-	(void)run(p);
+	if (events & ~(uint32_t)(EPOLLIN | EPOLLOUT))
+		(void)run(p, true, true);
+	else if (s == &p->sides[METER_UP])
+		(void)run(p, events & EPOLLIN, events & EPOLLOUT);
+	else
+		(void)run(p, events & EPOLLOUT, events & EPOLLIN);
 }
 
 int pair_init(struct pair *p, struct loop *l, struct copier *c, int consume_fd,
@@ -135,7 +140,7 @@ void pair_open(struct pair *p, int consume_fd)
 	p->sides[METER_DOWN].fd = consume_fd;
 	p->active_ms = io_now_ms();
 	p->open = true;
-	(void)run(p);
+	(void)run(p, true, true);
 }
 
 bool pair_throttled(const struct pair *p)
@@ -146,7 +151,7 @@ bool pair_throttled(const struct pair *p)
 bool pair_resume(struct pair *p)
 {
 	p->halves[METER_UP].throttled = p->halves[METER_DOWN].throttled = false;
-	return run(p);
+	return run(p, true, true);
 }
 
 void pair_rest(struct pair *p)

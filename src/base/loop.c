@@ -21,6 +21,7 @@ struct loop_source {
 	struct loop_source *next;
 	enum source_kind kind;
 	int fd;
+	uint32_t events;
 	bool owned; /* we opened fd and close it */
 	bool dead;
 	pid_t pid;
@@ -101,6 +102,7 @@ static int add(struct loop *l, enum source_kind kind, int fd, bool owned, uint32
 		s->loop = l;
 		s->kind = kind;
 		s->fd = fd;
+		s->events = events;
 		s->owned = owned;
 		s->user_data = user_data;
 		s->next = l->sources;
@@ -130,7 +132,12 @@ int loop_fd_events(struct loop_source *s, uint32_t events)
 {
 	struct epoll_event ev = {.events = events, .data.ptr = s};
 
-	return epoll_ctl(s->loop->epoll, EPOLL_CTL_MOD, s->fd, &ev) < 0 ? -errno : 0;
+	if (events == s->events)
+		return 0;
+	if (epoll_ctl(s->loop->epoll, EPOLL_CTL_MOD, s->fd, &ev) < 0)
+		return -errno;
+	s->events = events;
+	return 0;
 }
 
 int loop_add_timer(struct loop *l, loop_timer_fn fn, void *user_data, struct loop_source **ret)
