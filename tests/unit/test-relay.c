@@ -372,9 +372,13 @@ static void pouring_server(int listen_fd, void *arg)
 static void slow_reader(int none, void *arg)
 {
 	int stuck = fake_connect(arg), fd;
+	struct pollfd first = {.fd = stuck, .events = POLLIN};
 	uint64_t start, took;
 
-	(void)poll(NULL, 0, 300); /* time to fill all buffers */
+	/* the server must have accepted this one before the other; then time to fill all buffers */
+	if (poll(&first, 1, 30000) != 1)
+		fake_die("nothing comes");
+	(void)poll(NULL, 0, 300);
 	start = io_now_ms();
 	fd = fake_connect(arg);
 	fake_send(fd, 0, SMALL);
