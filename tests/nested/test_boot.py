@@ -26,7 +26,8 @@ class Machine:
             content = f.read()
         args = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-m", "3G", "-smp", "2",
                 "-cpu", "max", "-nodefaults", "-no-user-config", "-display", "none",
-                "-no-reboot", "-append", manifest["cmdline"] + " mitigations=off"]
+                "-no-reboot",  # how two processors boot: src/vm/kernel.h
+                "-append", manifest["cmdline"] + " mitigations=off maxcpus=1 noreplace-smp"]
         for option, part in (("-kernel", "kernel"), ("-initrd", "initrd")):
             at = manifest[part]
             with open(test.path(part), "wb") as f:
