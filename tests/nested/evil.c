@@ -185,6 +185,7 @@ static void probe(void)
 	struct if_nameindex *list;
 	int outer = open("/proc/1/ns/net", O_RDONLY | O_CLOEXEC);
 
+	tell("processors: %ld\n", sysconf(_SC_NPROCESSORS_ONLN));
 	probe_disks();
 	tell_mounts();
 	tell_folder("pci", "/sys/bus/pci/devices", "class");

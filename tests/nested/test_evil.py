@@ -50,6 +50,8 @@ class Evil(Meeting):
         r = self.meet(PROBE, network={"allow": [{"host": "good.example", "protocol": "http"}]})
         log = self.log()
         found = lambda what: sorted(re.findall(rf"^{what}: (.*)$", log, re.M))  # noqa: E731
+        # it booted with one
+        self.assertEqual(found("processors"), ["2"], log)
         self.assertEqual(found("disk"), ["image", "input", "output", "scratch"], log)
         self.assertNotEqual(found("write image"), ["written"], log)
         self.assertNotEqual(found("write input"), ["written"], log)
