@@ -84,7 +84,7 @@ const struct option_verb verb_shell = {
 		 "SPEC, in the\n"
 		 "place of its build commands. When it ends, the workspace is saved. The options "
 		 "are those\n"
-		 "of contractor build.\n",
+		 "of contractor build, but for --json.\n",
 	.defs = defs,
 	.min = 1,
 	.max = 1,

@@ -27,6 +27,7 @@ struct cmd_verb {
 /*
  * Runs the verb that argv[1] names, argv[0] being the word before it: `group` ("image", NULL at the
  * top). Without a word, and with one that is none of them, a message and the status for usage.
+ * "help VERB..." is taken as "VERB... --help"; argv is changed then.
  */
 int cmd_dispatch(const char *group, const struct cmd_verb *verbs, size_t n, int argc, char **argv);
 

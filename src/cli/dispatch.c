@@ -48,7 +48,14 @@ int cmd_dispatch(const char *group, const struct cmd_verb *verbs, size_t n, int 
 	const char *names[NAMES_MAX], *word = argc < 2 ? NULL : argv[1];
 	char shown[64];
 	size_t n_names = 0;
+	char option[] = "--help";
 
+	if (word && strcmp(word, "help") == 0 && argc > 2) {
+		/* help VERB... is VERB... --help */
+		memmove(argv + 1, argv + 2, ((size_t)argc - 2) * sizeof(*argv));
+		argv[argc - 1] = option;
+		word = argv[1];
+	}
 	if (!word && group)
 		(void)fprintf(stderr,
 			      "contractor: %s: which verb? contractor %s --help lists them\n",

@@ -86,6 +86,15 @@ class Usage(case.Case):
                 wrong.append(f"{os.path.basename(name)}:\n{want}--- is now\n{got}")
         self.assertEqual(wrong, [], "\n".join(wrong))
 
+    def test_help_of_a_verb(self):
+        for words in ("build", "image build", "image"):
+            said = [subprocess.run(["sh", "-c", f"contractor {c}"], **self.options)
+                    for c in (f"help {words}", f"{words} --help")]
+            self.assertEqual([p.returncode for p in said], [0, 0], said)
+            self.assertEqual(said[0].stdout, said[1].stdout)
+            self.assertIn(f"Usage: contractor {words} ", said[0].stdout)
+        self.run_one("contractor help frobnicate")
+
     def test_no_subordinate_ids(self):
         """An image build by a user without a line in /etc/subuid."""
         self.write("none", "")
