@@ -3,9 +3,9 @@
 # All tests, on Debian 12: installs what they need, builds, makes one worker image, runs every
 # suite, and ends with a line "N passed, N failed"; the exit status is 0 when none failed.
 #
-# Run by root it makes an ordinary user, contractor-test, copies the tree to that user's home, and
-# runs everything there as that user; then the few tests that are about root. Logs are below
-# .build/test*/meson-logs of the tree that the tests ran in.
+# Run by root it makes an ordinary user, contractor-test or CONTRACTOR_TEST_USER, copies the tree to
+# that user's home, and runs everything there as that user; then the few tests that are about root.
+# Logs are below .build/test*/meson-logs of the tree that the tests ran in.
 #
 # Beside it, one command each: tests/run-slow.sh for the tests of suite "slow",
 # tests/fuzz/run.sh NAME SECONDS, tests/fault/run.sh, tests/coverage.sh, tests/bench/cold,
@@ -16,7 +16,7 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=tests/lib.sh
 . "$top/tests/lib.sh"
 
-user=contractor-test
+user=${CONTRACTOR_TEST_USER:-contractor-test}
 # These need the worker image and most of the time; everything else is run before them.
 slow_suites='image e2e subplot fault attack nested'
 build=$top/.build/test
@@ -35,9 +35,11 @@ open_tun() {
 		as_root chmod 0666 /dev/net/tun
 }
 
-# Programs for arm64, which an image's set-up runs: only the slow tests make such an image.
-run_arm64() {
+# For the slow tests alone: new lists for those that download packages, and programs for arm64,
+# which the set-up of an image for it runs.
+prepare_slow() {
 	[ -n "${CONTRACTOR_TEST_SLOW:-}" ] || return 0
+	as_root apt-get -qq update
 	need_packages qemu-user-static arch-test
 	misc=/proc/sys/fs/binfmt_misc
 	[ -e $misc/register ] || as_root mount -t binfmt_misc binfmt_misc $misc
@@ -76,6 +78,19 @@ make_image() {
 	echo "$made_from" >"$build/image/made-from"
 }
 
+# run_slow [NAME...]: the tests of suite slow, or those of them.
+run_slow() {
+	have=$(meson test -C "$build" --no-rebuild --list --suite slow 2>/dev/null | sed -n 's,.* / ,,p')
+	for name in "$@"; do
+		echo "$have" | grep -Fqx -e "$name" || {
+			# shellcheck disable=SC2086 # on one line
+			echo "tests/run-slow.sh: no test \"$name\"; there are:" $have >&2
+			exit 2
+		}
+	done
+	run "$build" slow --suite slow --num-processes 1 "$@"
+}
+
 # Everything that an ordinary user can run, which is nearly all.
 run_as_user() {
 	build_tree "$build" all -Dwerror=true
@@ -87,7 +102,8 @@ run_as_user() {
 
 	: >"$top/.build/logs"
 	if [ -n "${CONTRACTOR_TEST_SLOW:-}" ]; then
-		run "$build" slow --suite slow --num-processes 1
+		# shellcheck disable=SC2086 # a list of words
+		run_slow ${CONTRACTOR_TEST_NAMES:-}
 		return
 	fi
 	no_slow='--no-suite slow'
@@ -112,7 +128,7 @@ fi
 need_to_build_and_run
 need_to_test
 open_tun
-run_arm64
+prepare_slow
 status=0
 if [ "$(id -u)" = 0 ]; then
 	make_user
