@@ -3,8 +3,8 @@
 #include "dial-client.h"
 
 #include <errno.h>
-#include <sys/socket.h>
 
+#include "base/fds.h"
 #include "base/io.h"
 
 #define REPLY_BATCH 64
@@ -65,17 +65,6 @@ static void lose(struct socket_client *c)
 		c->gone(c->user_data);
 }
 
-/* 0, -EAGAIN or another negative errno. */
-static int send_message(struct socket_client *c, const struct dial_message *m)
-{
-	uint8_t data[DIAL_MESSAGE_MAX];
-	size_t len = dial_encode(m, data);
-
-	if (send(c->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		return errno == EINTR || errno == ENOBUFS ? -EAGAIN : -errno;
-	return 0;
-}
-
 /* Sends what waits. A cancelled request that was never sent just frees its slot. */
 static int flush(struct socket_client *c)
 {
@@ -83,7 +72,7 @@ static int flush(struct socket_client *c)
 		struct pending *p = &c->slots[c->unsent_head];
 		struct dial_message m = {.kind = DIAL_KIND_REQUEST, .request = p->request};
 		uint16_t next = p->next;
-		int r = p->done ? send_message(c, &m) : 0;
+		int r = p->done ? dial_send(c->fd, &m, -1) : 0;
 
 		if (r < 0)
 			return r;
@@ -145,54 +134,24 @@ static void socket_cancel(struct dial_client *dc, uint32_t id)
 		return;
 	p->done = NULL;
 	if (!p->unsent && c->source)
-		(void)send_message(c, &m); /* if it is lost, the dial runs to its deadline */
-}
-
-/* Takes the one descriptor that a message may carry; any more are closed. */
-static int take_fds(struct msghdr *mh)
-{
-	int fd = -1;
-
-	for (struct cmsghdr *h = CMSG_FIRSTHDR(mh); h; h = CMSG_NXTHDR(mh, h)) {
-		size_t n;
-
-		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
-			continue;
-		n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < n; i++) {
-			int one;
-
-			memcpy(&one, CMSG_DATA(h) + i * sizeof(int), sizeof(one));
-			if (fd < 0)
-				fd = one;
-			else
-				(void)close(one);
-		}
-	}
-	return fd;
+		(void)dial_send(c->fd, &m, -1); /* if it is lost, the dial runs to its deadline */
 }
 
 /* One reply. 1, 0 (none is there) or a negative errno (the connection is of no more use). */
 static int receive(struct socket_client *c)
 {
 	uint8_t data[DIAL_MESSAGE_MAX];
-	char control[CMSG_SPACE(4 * sizeof(int))];
 	struct iovec iov = {data, sizeof(data)};
-	struct msghdr mh = {.msg_iov = &iov,
-			    .msg_iovlen = 1,
-			    .msg_control = control,
-			    .msg_controllen = sizeof(control)};
 	_cleanup_close_ int fd = -1;
 	struct dial_message m;
 	struct pending *p;
-	ssize_t n = recvmsg(c->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t n = fds_receive(c->fd, &iov, 1, &fd, 1, MSG_DONTWAIT | MSG_TRUNC);
 
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	fd = take_fds(&mh);
+		return n == -EAGAIN || n == -EINTR ? 0 : (int)n;
 	if (n == 0)
 		return -EPIPE;
-	if (mh.msg_flags & MSG_TRUNC || dial_decode(data, (size_t)n, &m) < 0 ||
+	if ((size_t)n > sizeof(data) || dial_decode(data, (size_t)n, &m) < 0 ||
 	    m.kind != DIAL_KIND_REPLY)
 		return -EBADMSG;
 	p = find(c, m.reply.id);

@@ -11,6 +11,8 @@
 
 #include <errno.h>
 
+#include "base/fds.h"
+
 #define FIXED_LEN 26
 #define REPLY_LEN (FIXED_LEN + 3)
 
@@ -146,6 +148,17 @@ int dial_decode(const uint8_t *data, size_t len, struct dial_message *ret)
 	if (r == 0)
 		*ret = m;
 	return r;
+}
+
+int dial_send(int sock, const struct dial_message *m, int fd)
+{
+	uint8_t data[DIAL_MESSAGE_MAX];
+	struct iovec iov = {data, dial_encode(m, data)};
+	ssize_t r = fds_send(sock, &iov, 1, &fd, fd >= 0, MSG_DONTWAIT);
+
+	if (r == -ENOBUFS || r == -ETOOMANYREFS || r == -EINTR)
+		return -EAGAIN;
+	return r < 0 ? (int)r : 0;
 }
 
 const char *dial_code_text(enum dial_code c)

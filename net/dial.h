@@ -60,6 +60,12 @@ size_t dial_encode(const struct dial_message *m, uint8_t out[DIAL_MESSAGE_MAX]);
 /* Reads a message of exactly that length. 0 or -EBADMSG. */
 int dial_decode(const uint8_t *data, size_t len, struct dial_message *ret);
 
+/*
+ * Sends it as one packet, with a descriptor where fd is not negative, and does not wait. 0, -EAGAIN
+ * (no room, also for one more descriptor under way), or another negative errno.
+ */
+int dial_send(int sock, const struct dial_message *m, int fd);
+
 /* "connection refused", to stand after "host: "; of DIAL_DENIED the decision says more. */
 const char *dial_code_text(enum dial_code c);
 

@@ -34,25 +34,8 @@ struct guest {
 static int send_reply(struct guest *g, const struct dial_reply *reply, int fd)
 {
 	struct dial_message m = {.kind = DIAL_KIND_REPLY, .reply = *reply};
-	char control[CMSG_SPACE(sizeof(int))] = {0};
-	uint8_t data[DIAL_MESSAGE_MAX];
-	struct iovec iov = {data, dial_encode(&m, data)};
-	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
 
-	if (fd >= 0) {
-		struct cmsghdr *h;
-
-		mh.msg_control = control;
-		mh.msg_controllen = sizeof(control);
-		h = CMSG_FIRSTHDR(&mh);
-		h->cmsg_level = SOL_SOCKET;
-		h->cmsg_type = SCM_RIGHTS;
-		h->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(h), &fd, sizeof(fd));
-	}
-	if (sendmsg(g->dialer, &mh, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-		return 0;
-	return errno == ENOBUFS || errno == ETOOMANYREFS || errno == EINTR ? -EAGAIN : -errno;
+	return dial_send(g->dialer, &m, fd);
 }
 
 static void update_events(struct guest *g)

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "base/buf.h"
+#include "base/fds.h"
 #include "base/io.h"
 #include "message.h"
 
@@ -144,24 +145,9 @@ static void fail(struct qmp *q, const struct err *why)
 
 static ssize_t send_some(int fd, const struct command *c)
 {
-	struct iovec iov = {.iov_base = c->text + c->sent, .iov_len = c->len - c->sent};
-	union {
-		char buf[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = {0};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	const struct iovec iov = {c->text + c->sent, c->len - c->sent};
 
-	if (c->fd >= 0) {
-		struct cmsghdr *cm = &control.align;
-
-		msg.msg_control = control.buf;
-		msg.msg_controllen = sizeof(control.buf);
-		cm->cmsg_level = SOL_SOCKET;
-		cm->cmsg_type = SCM_RIGHTS;
-		cm->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(cm), &c->fd, sizeof(int));
-	}
-	return sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return fds_send(fd, &iov, 1, &c->fd, c->fd >= 0, MSG_DONTWAIT);
 }
 
 /* The next command with bytes to send, or NULL if there is none or it has to wait for answers. */
@@ -189,9 +175,9 @@ static void pump_out(struct qmp *q)
 	while ((c = next_to_send(q))) {
 		ssize_t n = send_some(q->fd, c);
 
-		if (n < 0 && errno == EINTR)
+		if (n == -EINTR)
 			continue;
-		if (n < 0 && errno == EAGAIN)
+		if (n == -EAGAIN)
 			return;
 		if (n < 0) {
 			/* what QEMU said before it went is still to be read, up to its end */

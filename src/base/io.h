@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Whole reads and writes, unnamed files, and descriptors over sockets. */
+/* Whole reads and writes, unnamed files, flags of descriptors. */
 #ifndef CONTRACTOR_BASE_IO_H
 #define CONTRACTOR_BASE_IO_H
 

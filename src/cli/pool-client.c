@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "base/fds.h"
 #include "base/io.h"
 #include "paths.h"
 #include "pool.h"
@@ -33,59 +34,21 @@ int pool_path(const char *name, char **ret, struct err *e)
 int pool_send(int fd, enum pool_word word, const void *data, size_t len, const int *fds,
 	      size_t n_fds)
 {
-	char letter = (char)word, control[CMSG_SPACE(HOME_DISKS * sizeof(int))] = {0};
-	struct iovec iov[2] = {{&letter, 1}, {(void *)data, len}};
-	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2};
+	char letter = (char)word;
+	const struct iovec iov[] = {{&letter, 1}, {(void *)data, len}};
+	ssize_t r = fds_send(fd, iov, 2, fds, n_fds, 0);
 
-	if (n_fds > 0) {
-		struct cmsghdr *h;
-
-		mh.msg_control = control;
-		mh.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		h = CMSG_FIRSTHDR(&mh);
-		h->cmsg_level = SOL_SOCKET;
-		h->cmsg_type = SCM_RIGHTS;
-		h->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-		memcpy(CMSG_DATA(h), fds, n_fds * sizeof(int));
-	}
-	return sendmsg(fd, &mh, MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
-
-static void take_fds(struct msghdr *mh, int *fds, size_t n)
-{
-	size_t got = 0;
-
-	for (struct cmsghdr *h = CMSG_FIRSTHDR(mh); h; h = CMSG_NXTHDR(mh, h)) {
-		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < (h->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
-			int one;
-
-			memcpy(&one, CMSG_DATA(h) + i * sizeof(int), sizeof(one));
-			if (got < n)
-				fds[got++] = one;
-			else
-				(void)close(one);
-		}
-	}
+	return r < 0 ? (int)r : 0;
 }
 
 ssize_t pool_receive(int fd, enum pool_word *ret_word, char *data, int *fds, size_t n_fds)
 {
-	char letter = 0, control[CMSG_SPACE(HOME_DISKS * sizeof(int))];
-	struct iovec iov[2] = {{&letter, 1}, {data, POOL_MESSAGE_MAX}};
-	struct msghdr mh = {.msg_iov = iov,
-			    .msg_iovlen = 2,
-			    .msg_control = control,
-			    .msg_controllen = sizeof(control)};
-	ssize_t n;
+	char letter = 0;
+	const struct iovec iov[] = {{&letter, 1}, {data, POOL_MESSAGE_MAX}};
+	ssize_t n = fds_receive(fd, iov, 2, fds, n_fds, 0);
 
-	for (size_t i = 0; i < n_fds; i++)
-		fds[i] = -1;
-	n = recvmsg(fd, &mh, MSG_CMSG_CLOEXEC);
 	if (n < 0)
-		return errno == EINTR ? -EAGAIN : -errno;
-	take_fds(&mh, fds, n_fds);
+		return n == -EINTR ? -EAGAIN : n;
 	if (n == 0)
 		return -EPIPE;
 	*ret_word = (enum pool_word)letter;

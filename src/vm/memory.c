@@ -17,51 +17,27 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/fds.h"
 #include "base/macro.h"
 
 int vm_memory_send(int socket_fd, int listener)
 {
-	union {
-		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {.space = {0}};
 	char byte = 0;
-	struct iovec iov = {&byte, 1};
-	struct msghdr msg = {.msg_iov = &iov,
-			     .msg_iovlen = 1,
-			     .msg_control = control.space,
-			     .msg_controllen = sizeof(control.space)};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	ssize_t r = fds_send(socket_fd, &(struct iovec){&byte, 1}, 1, &listener, 1, 0);
 
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &listener, sizeof(listener));
-	return sendmsg(socket_fd, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	return r < 0 ? (int)r : 0;
 }
 
 int vm_memory_take(int socket_fd)
 {
-	union {
-		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {.space = {0}};
 	char byte;
-	struct iovec iov = {&byte, 1};
-	struct msghdr msg = {.msg_iov = &iov,
-			     .msg_iovlen = 1,
-			     .msg_control = control.space,
-			     .msg_controllen = sizeof(control.space)};
-	const struct cmsghdr *c;
 	int listener;
+	ssize_t r =
+		fds_receive(socket_fd, &(struct iovec){&byte, 1}, 1, &listener, 1, MSG_DONTWAIT);
 
-	if (recvmsg(socket_fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) < 0)
-		return -errno;
-	c = CMSG_FIRSTHDR(&msg);
-	if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(int)))
-		return -EBADMSG;
-	memcpy(&listener, CMSG_DATA(c), sizeof(listener));
-	return listener;
+	if (r < 0)
+		return (int)r;
+	return listener < 0 ? -EBADMSG : listener;
 }
 
 int vm_memory_answer(int listener, int fd)

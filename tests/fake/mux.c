@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "base/fds.h"
 #include "base/io.h"
 
 static void pair(int type, int out[2])
@@ -96,43 +97,18 @@ int world_down(struct world *w)
 
 void send_message(int fd, const struct dial_message *m, int with_fd)
 {
-	char control[CMSG_SPACE(sizeof(int))] = {0};
-	uint8_t data[DIAL_MESSAGE_MAX];
-	struct iovec iov = {data, dial_encode(m, data)};
-	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
-
-	if (with_fd >= 0) {
-		struct cmsghdr *h;
-
-		mh.msg_control = control;
-		mh.msg_controllen = sizeof(control);
-		h = CMSG_FIRSTHDR(&mh);
-		h->cmsg_level = SOL_SOCKET;
-		h->cmsg_type = SCM_RIGHTS;
-		h->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(h), &with_fd, sizeof(with_fd));
-	}
-	ck_assert_int_eq(sendmsg(fd, &mh, MSG_NOSIGNAL), (ssize_t)iov.iov_len);
+	ck_assert_int_eq(dial_send(fd, m, with_fd), 0);
 }
 
 struct dial_message receive_message(int fd, int *ret_fd)
 {
-	char control[CMSG_SPACE(sizeof(int))];
 	uint8_t data[DIAL_MESSAGE_MAX];
 	struct iovec iov = {data, sizeof(data)};
-	struct msghdr mh = {.msg_iov = &iov,
-			    .msg_iovlen = 1,
-			    .msg_control = control,
-			    .msg_controllen = sizeof(control)};
-	ssize_t n = recvmsg(fd, &mh, MSG_CMSG_CLOEXEC);
-	struct cmsghdr *h = CMSG_FIRSTHDR(&mh);
+	ssize_t n = fds_receive(fd, &iov, 1, ret_fd, 1, 0);
 	struct dial_message m;
 
 	ck_assert_int_gt(n, 0);
 	ck_assert_int_eq(dial_decode(data, (size_t)n, &m), 0);
-	*ret_fd = -1;
-	if (h)
-		memcpy(ret_fd, CMSG_DATA(h), sizeof(int));
 	return m;
 }
 

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "base/fds.h"
+
 void fake_qmp_init(struct fake_qmp *f, int *ret_client)
 {
 	int sv[2];
@@ -43,38 +45,27 @@ void fake_qmp_say(struct fake_qmp *f, struct loop *l, const char *text)
 	fake_qmp_say_n(f, l, text, strlen(text));
 }
 
-static void take_fd_of(struct fake_qmp *f, struct msghdr *msg)
-{
-	struct cmsghdr *cm = CMSG_FIRSTHDR(msg);
-
-	if (!cm || cm->cmsg_type != SCM_RIGHTS)
-		return;
-	fd_close(&f->got_fd);
-	memcpy(&f->got_fd, CMSG_DATA(cm), sizeof(int));
-}
-
 void fake_qmp_hear(struct fake_qmp *f, struct loop *l, char *out, size_t size)
 {
 	const char *nl;
 
 	while (!(nl = f->in.data ? memchr(f->in.data, '\n', f->in.len) : NULL)) {
 		char chunk[4096];
-		char control[CMSG_SPACE(sizeof(int) * 4)];
 		struct iovec iov = {chunk, sizeof(chunk)};
-		struct msghdr msg = {.msg_iov = &iov,
-				     .msg_iovlen = 1,
-				     .msg_control = control,
-				     .msg_controllen = sizeof(control)};
 		ssize_t n;
+		int fd;
 
 		ck_assert_int_eq(loop_step(l, 1), 0);
-		n = recvmsg(f->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		n = fds_receive(f->fd, &iov, 1, &fd, 1, MSG_DONTWAIT);
 		if (n < 0) {
-			ck_assert_int_eq(errno, EAGAIN);
+			ck_assert_int_eq(n, -EAGAIN);
 			continue;
 		}
 		ck_assert_int_gt(n, 0);
-		take_fd_of(f, &msg);
+		if (fd >= 0) {
+			fd_close(&f->got_fd);
+			f->got_fd = fd;
+		}
 		ck_assert_int_eq(buf_put(&f->in, chunk, (size_t)n), 0);
 	}
 	(void)snprintf(out, size, "%.*s", (int)(nl - f->in.data), f->in.data);

@@ -136,7 +136,7 @@ static void try_dial(uint32_t id, const char *name, const char *literal, uint16_
 	(void)snprintf(m.request.name, sizeof(m.request.name), "%s", name);
 	if (literal)
 		(void)net_addr_parse(literal, &m.request.addr);
-	(void)send(STAND_IN_DIALER, data, dial_encode(&m, data), MSG_NOSIGNAL);
+	(void)dial_send(STAND_IN_DIALER, &m, -1);
 	(void)poll(&p, 1, 30000);
 	n = recv(STAND_IN_DIALER, data, sizeof(data), MSG_DONTWAIT);
 	if (n <= 0 || dial_decode(data, (size_t)n, &m) < 0)

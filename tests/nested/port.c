@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 
+#include "base/fds.h"
 #include "base/io.h"
 #include "net/dial.h"
 #include "stand-in.h"
@@ -43,23 +44,15 @@ static int dial(uint16_t port)
 					     .phase = NET_PHASE_BUILD,
 					     .proto = NET_PROTO_TCP,
 					     .port = port}};
-	char control[CMSG_SPACE(sizeof(int))];
 	uint8_t data[DIAL_MESSAGE_MAX];
-	struct iovec iov = {data, sizeof(data)};
-	struct msghdr mh = {.msg_iov = &iov,
-			    .msg_iovlen = 1,
-			    .msg_control = control,
-			    .msg_controllen = sizeof(control)};
+	const struct iovec iov = {data, sizeof(data)};
 	struct pollfd p = {.fd = STAND_IN_DIALER, .events = POLLIN};
-	const struct cmsghdr *h;
-	int fd = -1;
+	int fd;
 
 	(void)net_addr_parse(WEB, &m.request.addr);
-	(void)send(STAND_IN_DIALER, data, dial_encode(&m, data), MSG_NOSIGNAL);
+	(void)dial_send(STAND_IN_DIALER, &m, -1);
 	(void)poll(&p, 1, 30000);
-	iov.iov_len = sizeof(data);
-	if (recvmsg(STAND_IN_DIALER, &mh, MSG_DONTWAIT) > 0 && (h = CMSG_FIRSTHDR(&mh)))
-		memcpy(&fd, CMSG_DATA(h), sizeof(fd));
+	(void)fds_receive(STAND_IN_DIALER, &iov, 1, &fd, 1, MSG_DONTWAIT);
 	if (fd < 0 || io_set_nonblock(fd, 0) < 0)
 		_exit(1);
 	return fd;

@@ -14,6 +14,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <sys/socket.h>
 
+#include "base/fds.h"
 #include "base/num.h"
 #include "net/link.h"
 #include "net/nflog.h"
@@ -212,21 +213,12 @@ static void on_stdin(struct loop_source *s, uint32_t events, void *user_data)
 		read_objects(t);
 }
 
-static int send_fd(int socket, int fd)
+static int send_fd(int sock, int fd)
 {
-	char control[CMSG_SPACE(sizeof(int))] = {0}, byte = 0;
-	struct iovec iov = {&byte, 1};
-	struct msghdr mh = {.msg_iov = &iov,
-			    .msg_iovlen = 1,
-			    .msg_control = control,
-			    .msg_controllen = sizeof(control)};
-	struct cmsghdr *h = CMSG_FIRSTHDR(&mh);
+	char byte = 0;
+	ssize_t r = fds_send(sock, &(struct iovec){&byte, 1}, 1, &fd, 1, 0);
 
-	h->cmsg_level = SOL_SOCKET;
-	h->cmsg_type = SCM_RIGHTS;
-	h->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(h), &fd, sizeof(fd));
-	return sendmsg(socket, &mh, 0) < 0 ? -errno : 0;
+	return r < 0 ? (int)r : 0;
 }
 
 static int bring_up(struct tool *t, int *ret_tap, struct err *e)

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "base/child.h"
+#include "base/fds.h"
 #include "base/io.h"
 #include "base/json.h"
 #include "base/loop.h"
@@ -383,6 +384,37 @@ START_TEST(child_errors)
 }
 END_TEST
 
+/* Three go over, one was asked for: the pipe has no other writer left when that one is closed. */
+START_TEST(descriptors)
+{
+	int pair[2], p[2], got, none[2];
+	char data[8] = "", byte;
+	const struct iovec out = {(char[]){"seven.."}, 7}, in = {data, 4};
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	ck_assert_int_eq(pipe2(p, O_CLOEXEC | O_NONBLOCK), 0);
+	ck_assert_int_eq(fds_send(pair[0], &out, 1, (int[]){p[1], p[1], p[1]}, 3, 0), 7);
+	fd_close(&p[1]);
+	ck_assert_int_eq(fds_receive(pair[1], &in, 1, &got, 1, MSG_TRUNC), 7);
+	ck_assert_str_eq(data, "seve");
+	ck_assert_int_eq(fcntl(got, F_GETFD), FD_CLOEXEC);
+	ck_assert_int_eq(read(p[0], &byte, 1), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	fd_close(&got);
+	ck_assert_int_eq(read(p[0], &byte, 1), 0);
+	fd_close(&p[0]);
+
+	ck_assert_int_eq(fds_send(pair[0], &out, 1, NULL, 0, 0), 7);
+	ck_assert_int_eq(fds_receive(pair[1], &in, 1, none, 2, 0), 4);
+	ck_assert(none[0] == -1 && none[1] == -1);
+	ck_assert_int_eq(fds_receive(pair[1], &in, 1, none, 2, MSG_DONTWAIT), -EAGAIN);
+	ck_assert_int_eq(fds_send(pair[0], &out, 1, none, FDS_MAX + 1, 0), -E2BIG);
+	fd_close(&pair[1]);
+	ck_assert_int_eq(fds_send(pair[0], &out, 1, NULL, 0, 0), -EPIPE);
+	fd_close(&pair[0]);
+}
+END_TEST
+
 START_TEST(files)
 {
 	char dir[] = "/tmp/contractor-test-XXXXXX", path[128];
@@ -430,5 +462,6 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, child_fds);
 	tcase_add_test(tc, child_errors);
 	tcase_add_test(tc, files);
+	tcase_add_test(tc, descriptors);
 	return s;
 }
