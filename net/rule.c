@@ -214,3 +214,14 @@ int net_rule_check(const struct net_rule *r, struct err *e)
 		return err_set(e, -EINVAL, "the rule names no phase");
 	return 0;
 }
+
+struct net_rule *net_rules_unplaced(const struct net_rule *rules, size_t n)
+{
+	struct net_rule *copy = calloc(n + 1, sizeof(*copy));
+
+	for (size_t i = 0; copy && i < n; i++) {
+		copy[i] = rules[i];
+		copy[i].line = copy[i].column = 0;
+	}
+	return copy;
+}

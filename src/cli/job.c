@@ -69,9 +69,6 @@ void job_order(const struct build *b, const struct session_job *job, struct orde
 	if (job_keeps_home(b, job)) {
 		/* the same for every build that goes on from there */
 		o->template = ORDER_TEMPLATE_HOLD;
-		o->time_ms = l->time_ms;
-		o->cpu_time_ms = l->cpu_time_ms;
-		o->log = l->log;
 		o->disk_full_at = l->disk; /* in there nobody sees how much is allocated */
 		o->network.total = b->spec->network.total;
 	}

@@ -102,19 +102,11 @@ static int hash_folder(struct sha256 *s, int fd, unsigned depth, struct err *e)
 	return r;
 }
 
-/* Where a rule stands in the spec makes no difference. */
 static char *rules_text(const struct net_rule *rules, size_t n)
 {
-	_cleanup_free_ struct net_rule *copy = calloc(n + 1, sizeof(*copy));
-	_cleanup_(json_free_p) cJSON *j = NULL;
+	_cleanup_free_ struct net_rule *copy = net_rules_unplaced(rules, n);
+	_cleanup_(json_free_p) cJSON *j = copy ? net_rules_to_json(copy, n) : NULL;
 
-	if (!copy)
-		return NULL;
-	for (size_t i = 0; i < n; i++) {
-		copy[i] = rules[i];
-		copy[i].line = copy[i].column = 0;
-	}
-	j = net_rules_to_json(copy, n);
 	return j ? json_print(j) : NULL;
 }
 

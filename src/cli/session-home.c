@@ -11,6 +11,7 @@
 #include "events.h"
 #include "job.h"
 #include "manager-home.h"
+#include "net/rule-json.h"
 #include "session-private.h"
 
 static void say_making(const char *text, void *user_data)
@@ -158,11 +159,16 @@ static void on_restored(int code, const struct err *e, void *user_data)
 }
 
 /* What a restored manager cannot know: the time, and how it is to differ from its like. */
-static int add_present(const struct build *b, cJSON *go)
+static int add_present(const struct build *b, const struct session_job *job, cJSON *go)
 {
 	static const char *const names[] = {"seed", "own-seed"};
+	cJSON *rules = net_rules_to_json(job->rules, job->n_rules);
 	struct order o;
 
+	if (!cJSON_AddItemToObject(go, "rules", rules)) {
+		cJSON_Delete(rules);
+		return -ENOMEM;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		unsigned char seed[ORDER_SEED_SIZE];
 		char hex[2 * sizeof(seed) + 1];
@@ -187,7 +193,7 @@ void session_go(struct session *s)
 
 	if (!s->go || (keeps && !s->restored))
 		return;
-	if ((keeps && add_present(s->b, s->go) < 0) ||
+	if ((keeps && add_present(s->b, s->job, s->go) < 0) ||
 	    proto_send_json(s->conn, take_ptr(&s->go)) < 0)
 		session_end_broken(s, "cannot tell the manager to go");
 }

@@ -70,19 +70,24 @@ static int identify(const struct build *b, struct programs *p, struct err *e)
 }
 
 /*
- * In a manager VM the order is in the memory too, and with it every limit and rule: its words are
- * part of the key. Of the manager VM's image the name is, which is a hash.
+ * In a manager VM the order is in the memory too: its words are part of the key, but for what `go`
+ * brings anew and the deadline of a boot that is over. Of the manager VM's image the name is, which
+ * is a hash.
  */
 static int add_home(const struct build *b, const struct template_worker *w, struct inputs *in,
 		    char **ret_order, char **ret_image, struct err *e)
 {
+	_cleanup_free_ struct net_rule *rules = net_rules_unplaced(w->rules, w->n_rules);
 	const struct session_job job = {.template = ORDER_TEMPLATE_SAVE,
-					.rules = w->rules,
+					.rules = rules,
 					.n_rules = w->n_rules};
 	_cleanup_(json_free_p) cJSON *j = NULL;
 	struct order o;
 
+	if (!rules)
+		return err_oom(e);
 	job_order(b, &job, &o);
+	o.time_ms = o.cpu_time_ms = o.log = o.boot_ms = 0;
 	j = order_to_json(&o);
 	*ret_order = j ? json_print(j) : NULL;
 	if (asprintf(ret_image, "%s %u %llu", b->manager.path, b->plan.cpus,

@@ -15,8 +15,10 @@
 
 #include "base/io.h"
 #include "base/text.h"
+#include "net/rule-json.h"
 #include "qmp/state.h"
 #include "run-state.h"
+#include "vm/walls.h"
 
 #define RESTORE_DEADLINE_MS \
 	60000 /* to the worker's first word; alone on a machine it takes 0.3 s */
@@ -140,19 +142,35 @@ static int reseed(const unsigned char seed[ORDER_SEED_SIZE])
 	return 0;
 }
 
-/* The walls stand from here on as from a boot. */
-static int raise_wall(const struct run *r)
+/* The wall stands from here on as from a boot, for this build's limit. */
+static int move_wall(const struct run *r)
 {
-	struct rlimit cpu;
+	const rlim_t wall = r->cpu_before / 1000 + vm_cpu_wall(r->order.cpu_time_ms);
+	const struct rlimit cpu = {wall, wall};
 	pid_t pid = vm_pid(r->vm);
 
-	if (pid <= 0 || prlimit(pid, RLIMIT_CPU, NULL, &cpu) < 0)
+	if (pid <= 0)
 		return -ESRCH;
-	if (cpu.rlim_cur == RLIM_INFINITY)
-		return 0;
-	cpu.rlim_cur += r->cpu_before / 1000;
-	cpu.rlim_max = cpu.rlim_cur;
 	return prlimit(pid, RLIMIT_CPU, &cpu, NULL) < 0 ? -errno : 0;
+}
+
+/* They allow the same, and may stand on other lines of the spec, which denials name. */
+static int place_rules(struct run *r, const cJSON *list)
+{
+	struct order_network *net = &r->order.network;
+	_cleanup_free_ struct net_rule *rules = NULL;
+	size_t n_rules;
+	int n = net_rules_from_json(list, &rules, &n_rules, NULL);
+
+	if (n < 0)
+		return n;
+	if (n_rules != net->n_rules)
+		return -EBADMSG;
+	for (size_t i = 0; i < n_rules; i++) {
+		net->rules[i].line = rules[i].line;
+		net->rules[i].column = rules[i].column;
+	}
+	return 0;
 }
 
 int run_resume(struct run *r, const cJSON *msg)
@@ -164,17 +182,21 @@ int run_resume(struct run *r, const cJSON *msg)
 	if (n == 0)
 		n = take_seed(msg, "own-seed", own);
 	if (n == 0)
+		n = place_rules(r, json_get(msg, "rules"));
+	if (n == 0)
 		n = reseed(own);
 	if (n == 0 && clock_settime(CLOCK_REALTIME, &now) < 0)
 		n = -errno;
 	if (n < 0)
 		return n;
-	r->order.time_ms = json_u64_or(msg, "time-ms", r->order.time_ms);
-	r->order.cpu_time_ms = json_u64_or(msg, "cpu-time-ms", r->order.cpu_time_ms);
-	r->order.log = json_u64_or(msg, "log", r->order.log);
+	/* those of the order are of the build that made the template */
+	if (json_u64(msg, "time-ms", &r->order.time_ms) < 0 ||
+	    json_u64(msg, "cpu-time-ms", &r->order.cpu_time_ms) < 0 ||
+	    json_u64(msg, "log", &r->order.log) < 0)
+		return -EBADMSG;
 	r->now.cpu_ms = 0;
 	r->cpu_before = run_cpu_ms(r);
-	n = raise_wall(r);
+	n = move_wall(r);
 	if (n < 0)
 		return n;
 	r->now = r->peak = (struct limits_sample){.n_vcpus = r->now.n_vcpus};

@@ -11,7 +11,7 @@
  *	CLI:     go {input}          the input disk is complete, and ends here
  *	manager: held                instead of waiting for `go`: the machine around manager and
  *				     worker may be saved now, and whoever restores it says
- *	CLI:     go {input, time, seed, own-seed, time-ms, cpu-time-ms, log}
+ *	CLI:     go {input, time, seed, own-seed, time-ms, cpu-time-ms, log, rules}
  *	manager: LOG frames          build output
  *	CLI:     LOG frames          what is typed in phase shell
  *	CLI:     size {rows, cols}   of the terminal, in phase shell

@@ -240,6 +240,25 @@ START_TEST(completeness)
 }
 END_TEST
 
+START_TEST(unplaced)
+{
+	const struct net_rule rules[] = {{.name = "a.test", .tcp = true, .line = 3, .column = 5},
+					 {.name = "b.test", .udp = true, .line = 9}};
+	struct net_rule *copy = net_rules_unplaced(rules, 2), *none = net_rules_unplaced(NULL, 0);
+
+	ck_assert_ptr_nonnull(copy);
+	ck_assert_ptr_nonnull(none);
+	for (size_t i = 0; i < 2; i++) {
+		struct net_rule r = rules[i];
+
+		r.line = r.column = 0;
+		ck_assert_mem_eq(&copy[i], &r, sizeof(r));
+	}
+	free(copy);
+	free(none);
+}
+END_TEST
+
 Suite *unit_suite(void)
 {
 	Suite *s = suite_create("rule");
@@ -251,5 +270,6 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, protocol_names);
 	tcase_add_test(tc, port_ranges);
 	tcase_add_test(tc, completeness);
+	tcase_add_test(tc, unplaced);
 	return s;
 }
