@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What takes minutes each with isolation: nested: whole builds, the limits' attacks, long silences.
+"""What takes minutes each with isolation: nested: whole builds, long silences.
 
 In the slow suite (tests/run-slow.sh): each starts a worker that is emulated twice over.
 """
@@ -14,48 +14,7 @@ import time
 import manager
 import test_evil
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../attack"))
-from attack import MIB, Attack  # noqa: E402
-
 HELLO_MAX = 240  # seconds, of two processors that nobody else uses
-BUSY = "for i in 1 2; do while :; do :; done & done\nwait"
-
-
-class Limits(Attack, manager.Manager):
-    """As tests/attack/test_limits.py has them for the single home."""
-
-    def contractor(self, *args, **how):
-        if args[0] == "build":
-            args = (args[0], "--cold", "--tcg", "--isolation", "nested", *args[1:])
-        return super().contractor(*args, **how)
-
-    def judged(self, limit, r):
-        report = super().judged(limit, r)
-        self.assertEqual(report["isolation"], "nested")
-        return report
-
-    def test_cpu_time(self):
-        report = self.over("cpu-time", BUSY, cpu_time="150s", time="60min")
-        self.assertLessEqual(report["used"], 150000 + 2000)
-
-    def test_time(self):
-        report = self.over("time", "sleep 3000", time="180s")
-        self.assertLessEqual(report["used"], 180000 + 5000)
-
-    def test_memory(self):
-        self.spec("tail /dev/zero", limits={"memory": "256MiB", "time": "60min"})
-        r = self.contractor("build", "spec.yaml")
-        self.assertIn(r.exit, (1, 5), r)
-        self.assertLess(self.report()["limits"]["memory"]["peak"], (256 + 512) * MIB)
-
-    def test_disk(self):
-        self.over("disk", "head -c 400M /dev/zero > ../big", disk="200MiB", time="60min")
-
-    def test_output(self):
-        self.over("output", "head -c 60M /dev/zero > ../big", output="32MiB", time="60min")
-
-    def test_log(self):
-        self.over("log", "yes", log="1MiB", time="60min")
 
 
 class Builds(manager.Manager):
