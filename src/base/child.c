@@ -178,13 +178,43 @@ char *child_status_text(int status, char *out, size_t size)
 	return out;
 }
 
-int child_run(const char *const *argv, struct buf *out, size_t max, struct err *e)
+/* Until the child can be reaped. 0, -ETIMEDOUT, or another negative errno: it cannot be watched. */
+static int wait_end(pid_t pid, uint64_t end)
+{
+	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	return fd < 0 ? -errno : io_wait_until(fd, end);
+}
+
+int child_finish(pid_t pid, const char *name, int consume_rd, struct buf *out, size_t max,
+		 unsigned seconds, struct err *e)
+{
+	uint64_t end = io_now_ms() + (uint64_t)seconds * 1000;
+	int status = -1, r = 0, ended;
+	char text[64];
+
+	if (consume_rd >= 0)
+		r = io_read_all_until(consume_rd, max, out, end);
+	fd_close(&consume_rd);
+	ended = wait_end(pid, r == -ETIMEDOUT ? 0 : end);
+	if (ended == -ETIMEDOUT)
+		(void)kill(pid, SIGKILL);
+	(void)child_wait(pid, &status);
+	if (ended == -ETIMEDOUT)
+		return err_set(e, -ETIMEDOUT, "%s: has not ended after %u s", name, seconds);
+	if (r < 0)
+		return err_errno(e, r, "%s: cannot read its output", name);
+	if (status != 0)
+		return err_set(e, -ECHILD, "%s: %s", name,
+			       child_status_text(status, text, sizeof(text)));
+	return 0;
+}
+
+int child_run(const char *const *argv, struct buf *out, size_t max, unsigned seconds, struct err *e)
 {
 	_cleanup_close_ int rd = -1, wr = -1;
 	struct child_fd fd = {.as = STDOUT_FILENO};
 	struct child_spec spec = {.path = argv[0], .argv = argv};
-	char text[64];
-	int status = -1, r = 0;
 	pid_t pid;
 
 	if (out) {
@@ -201,14 +231,5 @@ int child_run(const char *const *argv, struct buf *out, size_t max, struct err *
 	if (pid < 0)
 		return (int)pid;
 	fd_close(&wr);
-	if (out)
-		r = io_read_all(rd, max, out);
-	fd_close(&rd);
-	(void)child_wait(pid, &status);
-	if (r < 0)
-		return err_errno(e, r, "%s: cannot read its output", argv[0]);
-	if (status != 0)
-		return err_set(e, -ECHILD, "%s: %s", argv[0],
-			       child_status_text(status, text, sizeof(text)));
-	return 0;
+	return child_finish(pid, argv[0], take_fd(&rd), out, max, seconds, e);
 }

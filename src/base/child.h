@@ -56,9 +56,18 @@ int child_wait(pid_t pid, int *ret_status);
 char *child_status_text(int status, char *out, size_t size);
 
 /*
- * Runs a program to its end and keeps at most max bytes of its stdout in *out (NULL: inherited);
- * stderr is inherited. 0 when it exits with 0; -ECHILD with a sentence in e otherwise.
+ * Waits for a child's end, and before that reads the pipe consume_rd (-1: none), keeping at most
+ * max bytes in *out. 0 when it exits with 0; otherwise a negative errno and a sentence in e that
+ * begins with `name`: -ECHILD, or -ETIMEDOUT when it has not ended in time, and then it is killed.
  */
-int child_run(const char *const *argv, struct buf *out, size_t max, struct err *e);
+int child_finish(pid_t pid, const char *name, int consume_rd, struct buf *out, size_t max,
+		 unsigned seconds, struct err *e);
+
+/*
+ * Runs a program to its end and keeps at most max bytes of its stdout in *out (NULL: inherited);
+ * stderr is inherited. As child_finish.
+ */
+int child_run(const char *const *argv, struct buf *out, size_t max, unsigned seconds,
+	      struct err *e);
 
 #endif

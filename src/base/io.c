@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -44,28 +45,56 @@ int io_write_full(int fd, const void *data, size_t n)
 	return 0;
 }
 
+/* One read. 1, 0 at the end, or a negative errno. */
+static int read_more(int fd, size_t max, struct buf *out)
+{
+	ssize_t n;
+	int r = buf_reserve(out, 4096);
+
+	if (r < 0)
+		return r;
+	do
+		n = read(fd, out->data + out->len, out->size - out->len - 1);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return n < 0 ? -errno : 0;
+	out->len += (size_t)n;
+	out->data[out->len] = '\0';
+	return out->len > max ? -EFBIG : 1;
+}
+
 int io_read_all(int fd, size_t max, struct buf *out)
 {
-	for (;;) {
-		size_t room;
-		ssize_t n;
-		int r = buf_reserve(out, 4096);
+	int r;
 
-		if (r < 0)
-			return r;
-		room = out->size - out->len - 1;
-		n = read(fd, out->data + out->len, room);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
+	do
+		r = read_more(fd, max, out);
+	while (r > 0);
+	return r;
+}
+
+int io_read_all_until(int fd, size_t max, struct buf *out, uint64_t end)
+{
+	int r;
+
+	do {
+		r = io_wait_until(fd, end);
+		if (r == 0)
+			r = read_more(fd, max, out);
+	} while (r > 0);
+	return r;
+}
+
+int io_wait_until(int fd, uint64_t end)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	uint64_t now;
+
+	while ((now = io_now_ms()) < end) {
+		if (poll(&p, 1, (int)MIN(end - now, (uint64_t)INT_MAX)) > 0)
 			return 0;
-		out->len += (size_t)n;
-		out->data[out->len] = '\0';
-		if (out->len > max)
-			return -EFBIG;
 	}
+	return -ETIMEDOUT;
 }
 
 int io_read_file(int dirfd, const char *path, size_t max, struct buf *out, struct err *e)

@@ -18,6 +18,12 @@ int io_write_full(int fd, const void *data, size_t n);
 /* Reads the rest of fd into out; -EFBIG when there is more than max. */
 int io_read_all(int fd, size_t max, struct buf *out);
 
+/* The same, for a pipe or socket; -ETIMEDOUT when its end has not come by `end` of io_now_ms(). */
+int io_read_all_until(int fd, size_t max, struct buf *out, uint64_t end);
+
+/* Waits until fd can be read, or has ended. 0, or -ETIMEDOUT at `end` of io_now_ms(). */
+int io_wait_until(int fd, uint64_t end);
+
 /* Opens path at dirfd (AT_FDCWD) as a regular file and reads it; name and cause in e. */
 int io_read_file(int dirfd, const char *path, size_t max, struct buf *out, struct err *e);
 

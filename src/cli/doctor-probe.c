@@ -19,6 +19,7 @@
 #include "vm/find.h"
 
 #define FILE_MAX (1 * MIB)
+#define TRIAL_S	 30
 
 /* A file's content as text, "" where it cannot be read. */
 static void read_text(const char *path, struct buf *out)
@@ -39,7 +40,7 @@ static void probe_qemu(struct doctor_facts *f)
 		return;
 	}
 	(void)text_escape_line(path, strlen(path), f->qemu, sizeof(f->qemu));
-	if (child_run(argv, &out, FILE_MAX, NULL) == 0)
+	if (child_run(argv, &out, FILE_MAX, TRIAL_S, NULL) == 0)
 		(void)text_escape_line(buf_str(&out), strcspn(buf_str(&out), "\n"), f->qemu_version,
 				       sizeof(f->qemu_version));
 }

@@ -24,21 +24,22 @@
 
 #include "base/child.h"
 
+#define FORMAT_S   300
 #define GROUPS_MAX (1U << 20) /* 128 TiB in blocks of 4 KiB */
 
 int scratch_format(int fd, uint64_t size, struct err *e)
 {
 	static const char *const places[] = {"/sbin/mke2fs", "/usr/sbin/mke2fs", "mke2fs"};
 	const struct child_fd fds[] = {{fd, 3}};
-	char kib[32], text[64];
+	char kib[32];
 	const char *argv[] = {"mke2fs", "-q", "-F", "-t", "ext4",
 			      /* no journal: the disk is thrown away, a crash loses nothing */
 			      "-O", "^has_journal,^resize_inode,^metadata_csum,uninit_bg", "-E",
 			      "lazy_itable_init=1,nodiscard,root_owner=0:0", "-m", "0", "-i",
 			      "8192", "/proc/self/fd/3", kib, NULL};
 	struct child_spec spec = {.argv = argv, .fds = fds, .n_fds = 1, .no_new_privs = 1};
-	int status, r;
 	pid_t pid;
+	int r;
 
 	(void)snprintf(kib, sizeof(kib), "%" PRIu64 "k", size / 1024);
 	spec.path = places[ARRAY_SIZE(places) - 1];
@@ -53,11 +54,8 @@ int scratch_format(int fd, uint64_t size, struct err *e)
 		return err_set(e, -ENOENT, "mke2fs is missing; install e2fsprogs");
 	if (pid < 0)
 		return (int)pid;
-	r = child_wait(pid, &status);
-	if (r < 0 || status != 0)
-		return err_set(e, -EIO, "mke2fs could not format the scratch disk: %s",
-			       child_status_text(status, text, sizeof(text)));
-	return 0;
+	r = child_finish(pid, "mke2fs", -1, NULL, 0, FORMAT_S, e);
+	return r < 0 ? err_wrap(e, "cannot format the scratch disk") : 0;
 }
 
 static uint32_t get32(const unsigned char *at)

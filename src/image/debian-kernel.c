@@ -12,6 +12,8 @@
 #include "tmpdir.h"
 
 #define OUTPUT_MAX (4 * MIB)
+#define APT_S	   3600 /* it has shorter ones of its own for a server that says nothing */
+#define UNPACK_S   600
 #define HELP	   "name a kernel with --kernel FILE and --modules DIR, its lib/modules/VERSION"
 
 /* apt's hooks belong to the system's cache, its sandbox user cannot write into our folder. */
@@ -79,7 +81,7 @@ static int run_apt(const char *program, const char *conf, const char *verb, cons
 {
 	const char *argv[] = {program, "-qq", "-c", conf, verb, package, NULL};
 
-	return child_run(argv, out, OUTPUT_MAX, e);
+	return child_run(argv, out, OUTPUT_MAX, APT_S, e);
 }
 
 /* In its folder: the configuration, and the folders that apt wants to find. Its path in *ret. */
@@ -134,7 +136,7 @@ static int download(const char *dir, const char *package, struct err *e)
 			      "-c",  conf, "download", real,	  NULL};
 
 	buf_done(&nothing);
-	return child_run(argv, &nothing, OUTPUT_MAX, e);
+	return child_run(argv, &nothing, OUTPUT_MAX, APT_S, e);
 }
 
 /* Takes the place of whatever package was there. */
@@ -186,7 +188,7 @@ int debian_kernel_unpack(const char *deb, const char *into, char **ret_kernel, c
 {
 	const char *argv[] = {"dpkg-deb", "-x", deb, into, NULL};
 	_cleanup_free_ char *kernel = NULL, *modules = NULL;
-	int r = child_run(argv, NULL, 0, e);
+	int r = child_run(argv, NULL, 0, UNPACK_S, e);
 
 	if (r < 0)
 		return r;

@@ -16,10 +16,11 @@
 #include "base/sha256.h"
 #include "manifest.h"
 
-#define BLOCK	 4096ULL
-#define DISK_MAX (1024 * GIB)
-#define INFO_MAX (1 * MIB)
-#define STUB_MAX (64 * KIB)
+#define BLOCK	   4096ULL
+#define QEMU_IMG_S (2 * 3600)
+#define DISK_MAX   (1024 * GIB)
+#define INFO_MAX   (1 * MIB)
+#define STUB_MAX   (64 * KIB)
 
 struct job {
 	const struct image_import *i;
@@ -56,21 +57,15 @@ static int run_qemu_img(const struct job *j, const char *const *argv, int stdout
 				     .limits = limits,
 				     .n_limits = ARRAY_SIZE(limits),
 				     .no_new_privs = 1};
-	char text[64];
-	int status = 0, r;
+	int r;
 	pid_t pid = child_spawn(&s, e);
 
 	if (pid == -ENOENT)
 		return err_set(e, -ENOPKG, "qemu-img is not installed (Debian: qemu-utils)");
 	if (pid < 0)
 		return (int)pid;
-	r = child_wait(pid, &status);
-	if (r < 0)
-		return err_errno(e, r, "cannot wait for qemu-img");
-	if (status != 0)
-		return err_set(e, -ECHILD, "%s: qemu-img cannot read it: %s", j->i->input,
-			       child_status_text(status, text, sizeof(text)));
-	return 0;
+	r = child_finish(pid, "qemu-img cannot read it", -1, NULL, 0, QEMU_IMG_S, e);
+	return r < 0 ? err_wrap(e, "%s", j->i->input) : 0;
 }
 
 /* By their first sectors: a raw disk that a PC's firmware can boot has a mark there. */

@@ -12,6 +12,7 @@
 #include "elf-section.h"
 
 #define LIST_MAX (1 * MIB)
+#define LDD_S	 60
 
 int libs_loader(const char *program, char **ret, struct err *e)
 {
@@ -93,7 +94,7 @@ int libs_find(const char *loader, const char *file, libs_fn fn, void *user_data,
 	const char *argv[] = {"env",  "-i",	loader, "--glibc-hwcaps-mask",
 			      "none", "--list", file,	NULL};
 	_cleanup_buf_ struct buf text = {0};
-	int r = child_run(argv, &text, LIST_MAX, e);
+	int r = child_run(argv, &text, LIST_MAX, LDD_S, e);
 
 	if (r == 0)
 		r = libs_parse(buf_str(&text), fn, user_data, e);

@@ -13,6 +13,7 @@
 #include "elf-section.h"
 
 #define MODULE_MAX   (64 * MIB)
+#define UNPACK_S     60 /* for one */
 #define MODULES_MAX  256
 #define NAME_MAX_LEN 64
 #define DEPTH_MAX    16
@@ -144,7 +145,7 @@ static int read_module(const struct search *s, const char *path, struct buf *out
 		const char *argv[] = {tools[i][1], "-dc", full, NULL};
 
 		if (strcmp(dot, tools[i][0]) == 0)
-			return child_run(argv, out, MODULE_MAX, e);
+			return child_run(argv, out, MODULE_MAX, UNPACK_S, e);
 	}
 	return io_read_file(AT_FDCWD, full, MODULE_MAX, out, e);
 }

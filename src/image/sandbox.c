@@ -16,7 +16,8 @@
 #include "base/io.h"
 
 #define ARGV_MAX   64
-#define SUBIDS_MAX (1 * MIB) /* of /etc/subuid */
+#define STEP_S	   (6 * 3600) /* mmdebstrap, for another architecture and by a slow line */
+#define SUBIDS_MAX (1 * MIB)  /* of /etc/subuid */
 
 struct sandbox {
 	char path[PATH_MAX];
@@ -222,8 +223,6 @@ int sandbox_run(struct sandbox *s, const char *const *argv, int fd, struct buf *
 		.prepare = set_umask,
 	};
 	size_t n = put_unshare(s, full, true);
-	char text[64];
-	int status, r = 0;
 	pid_t pid;
 
 	for (size_t i = 0; argv[i]; i++) {
@@ -247,16 +246,7 @@ int sandbox_run(struct sandbox *s, const char *const *argv, int fd, struct buf *
 	if (pid < 0)
 		return (int)pid;
 	fd_close(&wr);
-	if (out)
-		r = io_read_all(rd, max, out);
-	fd_close(&rd);
-	(void)child_wait(pid, &status);
-	if (r < 0)
-		return err_errno(e, r, "%s: cannot read its output", argv[0]);
-	if (status != 0)
-		return err_set(e, -ECHILD, "%s: %s", tool_name(argv),
-			       child_status_text(status, text, sizeof(text)));
-	return 0;
+	return child_finish(pid, tool_name(argv), take_fd(&rd), out, max, STEP_S, e);
 }
 
 uint64_t sandbox_space(const char *path)

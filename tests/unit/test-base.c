@@ -373,14 +373,24 @@ START_TEST(child_errors)
 	const char *const none[] = {"/nonexistent/program", NULL};
 	const char *const fail[] = {"sh", "-c", "exit 9", NULL};
 	const char *const dies[] = {"sh", "-c", "kill -9 $$", NULL};
+	const char *const slow[] = {"sleep", "60", NULL};
+	const char *const leaves[] = {"sh", "-c", "sleep 3 &", NULL};
+	struct buf out = {0};
 	struct err e = ERR_INIT;
 
-	ck_assert_int_eq(child_run(none, NULL, 0, &e), -ENOENT);
+	ck_assert_int_eq(child_run(none, NULL, 0, 60, &e), -ENOENT);
 	ck_assert_ptr_nonnull(strstr(e.text, "/nonexistent/program"));
-	ck_assert_int_eq(child_run(fail, NULL, 0, &e), -ECHILD);
+	ck_assert_int_eq(child_run(fail, NULL, 0, 60, &e), -ECHILD);
 	ck_assert_str_eq(e.text, "sh: exit status 9");
-	ck_assert_int_eq(child_run(dies, NULL, 0, &e), -ECHILD);
+	ck_assert_int_eq(child_run(dies, NULL, 0, 60, &e), -ECHILD);
 	ck_assert_str_eq(e.text, "sh: killed by signal 9 (SIGKILL)");
+
+	/* one that goes on, and one that leaves its stdout to another */
+	ck_assert_int_eq(child_run(slow, NULL, 0, 1, &e), -ETIMEDOUT);
+	ck_assert_str_eq(e.text, "sleep: has not ended after 1 s");
+	ck_assert_int_eq(child_run(slow, &out, 100, 1, &e), -ETIMEDOUT);
+	ck_assert_int_eq(child_run(leaves, &out, 100, 1, &e), -ETIMEDOUT);
+	buf_done(&out);
 }
 END_TEST
 

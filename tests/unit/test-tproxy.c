@@ -55,7 +55,7 @@ static void command(const char *line)
 				    NULL};
 	struct err e = ERR_INIT;
 
-	if (child_run(argv, NULL, 0, &e) < 0)
+	if (child_run(argv, NULL, 0, 60, &e) < 0)
 		fake_die("%s: %s", line, e.text);
 }
 
