@@ -34,7 +34,7 @@ class Import(case.Case):
             self.addCleanup(shutil.rmtree, folder)
             os.chmod(folder, 0o755)
             made = os.path.join(folder, "stock.qcow2")
-            subprocess.run([os.path.join(HERE, "stock.py"), made], check=True)
+            subprocess.run([os.path.join(HERE, "stock.py"), made], check=True, stdout=sys.stderr)
         return made
 
     def test_a_stock_image_builds(self):
