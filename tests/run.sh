@@ -78,8 +78,8 @@ make_image() {
 	echo "$made_from" >"$build/image/made-from"
 }
 
-# run_slow [NAME...]: the tests of suite slow, or those of them.
-run_slow() {
+# check_names NAME...: all are slow tests; told before what takes minutes.
+check_names() {
 	have=$(meson test -C "$build" --no-rebuild --list --suite slow 2>/dev/null | sed -n 's,.* / ,,p')
 	for name in "$@"; do
 		echo "$have" | grep -Fqx -e "$name" || {
@@ -88,12 +88,14 @@ run_slow() {
 			exit 2
 		}
 	done
-	run "$build" slow --suite slow --num-processes 1 "$@"
 }
 
 # Everything that an ordinary user can run, which is nearly all.
 run_as_user() {
-	build_tree "$build" all -Dwerror=true
+	build_tree "$build" build.ninja -Dwerror=true
+	# shellcheck disable=SC2086 # a list of words
+	check_names ${CONTRACTOR_TEST_NAMES:-}
+	build_tree "$build" all
 	build_tree "$asan" all --native-file "$top/build-dev.ini"
 	CONTRACTOR_TEST_IMAGE=$build/image/worker.img
 	CONTRACTOR_ASAN=$asan/src/cli/contractor
@@ -103,7 +105,7 @@ run_as_user() {
 	: >"$top/.build/logs"
 	if [ -n "${CONTRACTOR_TEST_SLOW:-}" ]; then
 		# shellcheck disable=SC2086 # a list of words
-		run_slow ${CONTRACTOR_TEST_NAMES:-}
+		run "$build" slow --suite slow --num-processes 1 ${CONTRACTOR_TEST_NAMES:-}
 		return
 	fi
 	no_slow='--no-suite slow'
