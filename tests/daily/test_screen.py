@@ -94,14 +94,21 @@ class Screen(case.Case):
             self.spec(name=name + ".yaml", **more)
         t = tmux.Tmux(self, width, 50)
         for name in BUILDS:
-            t.type("clear; echo cle''ar")
-            self.wait_for("an empty screen", lambda: t.screen().strip() in ("clear\n$", "clear\n#"), 60)
-            t.tmux("clear-history")
-            t.type(f"contractor build --isolation single --tcg {name}.yaml; echo \"status=$?\"")
-            t.wait("status=0" if name == "good" else "\nstatus=")
-            text = self.as_on_screen(t, width)
+            text = self.build_on(t, width, name)
+            for _ in range(2):
+                if not re.search(r"T\.TT s\+|\bmin\b", text):
+                    break
+                text = self.build_on(t, width, name)  # 100 s and more are wider
             self.assertNotIn("\x1b", text)
             self.compare(f"{name}-{width}", text)
+
+    def build_on(self, t, width, name):
+        t.type("clear; echo cle''ar")
+        self.wait_for("an empty screen", lambda: t.screen().strip() in ("clear\n$", "clear\n#"), 60)
+        t.tmux("clear-history")
+        t.type(f"contractor build --isolation single --tcg {name}.yaml; echo \"status=$?\"")
+        t.wait("status=0" if name == "good" else "\nstatus=")
+        return self.as_on_screen(t, width)
 
     def test_80(self):
         self.run_width(80)
