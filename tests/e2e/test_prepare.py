@@ -70,7 +70,7 @@ class Prepare(case.Case):
         self.assertEqual(os.stat(os.path.join(folder, key + ".img")).st_mode & 0o777, 0o600)
 
     def test_damaged_and_refreshed(self):
-        """No repository needed: plays after damage, when one is too old, and when asked for.
+        """No repository needed: plays after damage, when one is too old, asked for, or another.
 
         Each gives the layer another content, which the memory template of the old must not meet.
         """
@@ -100,6 +100,12 @@ class Prepare(case.Case):
         self.assertEqual(self.report()["template"]["what"], "made")
         self.build("--refresh", "--cold")
         self.assertNotIn(self.log().splitlines()[-1], (first, second, third))
+        plain["ansible"][0]["tasks"][0]["shell"] = "echo another play > /made"
+        self.spec("cat /made", **plain)
+        self.build()
+        self.assertEqual(self.log().splitlines()[-1], "another play")
+        self.assertNotEqual(self.report()["prepare"]["key"] + ".img", disk)
+        self.assertEqual(self.report()["template"]["what"], "made")
         self.assertRegex(self.contractor("cache", "clear").out, "freed")
         self.assertIn("\n0 prepared", "\n" + self.contractor("cache", "list").out)
 
