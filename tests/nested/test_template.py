@@ -15,7 +15,9 @@ import time
 import manager
 
 WARM = int(os.environ.get("CONTRACTOR_WARM", "50"))
-PEEK = "cat /etc/machine-id; date +%s; head -c 16 /dev/urandom | od -An -tx1; cat new ../before"
+# By the shell alone: each program that is started costs a second here. The time is that of ../time.
+PEEK = ": > ../time\n" + "".join(f"read -r word < {f}; echo $word\n" for f in (
+    "/etc/machine-id", "/proc/sys/kernel/random/uuid", "new", "../before"))
 
 
 class Template(manager.Manager):
@@ -50,10 +52,10 @@ class Template(manager.Manager):
             self.write("ws/before", f"before {i}\n")
             r = self.nested()
             self.assertEqual(self.report()["template"]["what"], "used", r)
-            machine, clock, numbers, source, before = self.log().splitlines()[-5:]
+            machine, number, source, before = self.log().splitlines()[-4:]
             self.assertEqual((source, before), (f"source {i}", f"before {i}"))
-            self.assertLess(abs(int(clock) - time.time()), 120)
-            found.append((machine, numbers))
+            self.assertLess(abs(os.stat(self.path("ws/time")).st_mtime - time.time()), 120)
+            found.append((machine, number))
             took.append(self.go())
         self.assertEqual(len({m for m, _ in found}), WARM)
         self.assertEqual(len({n for _, n in found}), WARM)
