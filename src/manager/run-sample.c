@@ -110,7 +110,8 @@ static bool answered(struct run *r, int code, bool *asked, const struct err *e)
 	if (code == -ECANCELED)
 		return false;
 	*asked = false;
-	if (r->stage == STAGE_STOP || r->stage == STAGE_END)
+	/* when the connection is gone, QEMU's end is still to come, and tells more */
+	if (r->stage == STAGE_STOP || r->stage == STAGE_END || code == -ECONNRESET)
 		return false;
 	if (code < 0)
 		run_finish(r, "broken", "QEMU does not answer: %s", e->text);
