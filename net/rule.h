@@ -67,7 +67,8 @@ int net_rule_add_ports(struct net_rule *r, const char *text, struct err *e);
 /* Checks that the rule is complete (a host, a protocol, ports, a phase). 0 or -EINVAL. */
 int net_rule_check(const struct net_rule *r, struct err *e);
 
-/* A copy whose rules stand nowhere in a spec, which makes no difference to what they allow; for the
+/*
+ * A copy whose rules stand nowhere in a spec, which makes no difference to what they allow; for the
  * caller to free. NULL: OOM.
  */
 struct net_rule *net_rules_unplaced(const struct net_rule *rules, size_t n);

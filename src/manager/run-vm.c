@@ -174,11 +174,12 @@ static void describe(const struct run *r, int ctl_qemu, int log_qemu, enum vm_ac
 		.virtual_clock = nested,
 	};
 	add_disks(r, d);
-	vm_kernel_parameters(d, parameters, sizeof(parameters));
-	(void)snprintf(cmdline, size, "%s%s", o->cmdline, parameters);
 	if (boots_by_firmware(o)) {
 		s->kernel.fd = s->initrd.fd = -1;
 		d->cmdline = NULL;
+	} else {
+		vm_kernel_parameters(d, parameters, sizeof(parameters));
+		(void)snprintf(cmdline, size, "%s%s", o->cmdline, parameters);
 	}
 	d->ports[d->n_ports++] = (struct vm_port){"contractor.ctl", ctl_qemu};
 	d->ports[d->n_ports++] = (struct vm_port){"contractor.log", log_qemu};

@@ -18,7 +18,7 @@ void vm_kernel_parameters(const struct vm_desc *d, char *out, size_t size)
 	out[0] = '\0';
 	if (d->accel != VM_ACCEL_TCG || strcmp(d->arch, "x86_64") != 0)
 		return;
-	khz = vm_tsc_khz();
+	khz = d->virtual_clock ? 0 : vm_tsc_khz();
 	if (khz)
 		n = snprintf(out, size, " tsc_early_khz=%" PRIu64 " tsc=reliable lpj=%" PRIu64, khz,
 			     khz * 1000 / GUEST_HZ);

@@ -206,6 +206,10 @@ START_TEST(kernel_parameters)
 	d.cpus = 1;
 	vm_kernel_parameters(&d, out, sizeof(out));
 	ck_assert_ptr_null(strstr(out, "maxcpus"));
+	/* its counter is not the host's */
+	d.virtual_clock = true;
+	vm_kernel_parameters(&d, out, sizeof(out));
+	ck_assert_str_eq(out, "");
 	d = worker(VM_MACHINE_MICROVM, VM_ACCEL_KVM);
 	vm_kernel_parameters(&d, out, sizeof(out));
 	ck_assert_str_eq(out, "");
