@@ -8,7 +8,8 @@
 
 #include "tsc.h"
 
-#define GUEST_HZ 250 /* timer ticks a second */
+#define GUEST_HZ    250	    /* timer ticks a second */
+#define VIRTUAL_KHZ 1000000 /* with -icount QEMU's counter counts nanoseconds */
 
 void vm_kernel_parameters(const struct vm_desc *d, char *out, size_t size)
 {
@@ -18,7 +19,7 @@ void vm_kernel_parameters(const struct vm_desc *d, char *out, size_t size)
 	out[0] = '\0';
 	if (d->accel != VM_ACCEL_TCG || strcmp(d->arch, "x86_64") != 0)
 		return;
-	khz = d->virtual_clock ? 0 : vm_tsc_khz();
+	khz = d->virtual_clock ? VIRTUAL_KHZ : vm_tsc_khz();
 	if (khz)
 		n = snprintf(out, size, " tsc_early_khz=%" PRIu64 " tsc=reliable lpj=%" PRIu64, khz,
 			     khz * 1000 / GUEST_HZ);

@@ -15,8 +15,8 @@
  * the guest sees: a microvm has no timer but the local APIC's, which Linux can only set up when it
  * knows that frequency. kvm-clock tells it; under TCG it is measured against the PIT, which fails
  * on a busy host, and the boot then stops without a word (half of them on two busy cores). With a
- * virtual clock the counter counts nanoseconds, and is measured right: told the host's frequency
- * the guest's clock ran 2.6 times too slow.
+ * virtual clock the counter counts nanoseconds: told the host's frequency the guest's clock ran 2.6
+ * times too slow.
  *
  * lpj=M: Linux measures the delay loop of each processor but the first against the ticks of the
  * first, and with both competing for a busy host found between a thousandth and three times the
