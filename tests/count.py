@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Adds up test logs: count.py FILE..., Meson's JSON or (NAME.tap) the output of a TAP program.
 
-Each test of a TAP program is one. Prints what was skipped and what failed, and as the last line "N passed, N failed"; exits 1 if
-anything failed or nothing passed.
+Each test of a TAP program is one. Prints what was skipped, what failed and the gist of why, and as
+the last line "N passed, N failed"; exits 1 if anything failed or nothing passed.
 """
 
 import json
@@ -13,22 +13,49 @@ import sys
 
 GOOD = {"OK", "EXPECTEDFAIL"}
 TAP_LINE = re.compile(r"(not )?ok\b\s*\d*\s*(?:- )?(.*)$")
+# A traceback's steps outside Python's own library, and what it ends with.
+TRACE = re.compile(r'File "(?!/usr/lib)(?:.*/)?([^/]*)", line (\d+)')
+RAISED = re.compile(r"(\w*\.)*\w*(Error|Expired|Exception|Interrupt)\b")
+# What is left of the output is often its end alone: the reason must be there, in a line.
+GIST_HEAD, GIST_TAIL = 400, 200
+
+
+def gist(lines):
+    """The diagnostics of a failed test in one line."""
+    where, text = [], lines
+    for i, line in enumerate(lines):
+        m = TRACE.match(line)
+        if m:
+            where.append(f"{m.group(1)}:{m.group(2)}")
+        elif RAISED.match(line):
+            text = lines[i:]
+            break
+    text = " ".join(" ".join(text).split())
+    if len(text) > GIST_HEAD + GIST_TAIL + 5:
+        text = f"{text[:GIST_HEAD]} ... {text[-GIST_TAIL:]}"
+    return "".join(f": {x}" for x in (*where, text) if x)
 
 
 def tap(text):
-    """Labels of the passed, failed and skipped tests in a TAP program's output."""
-    passed, failed, skipped = [], [], []
+    """Labels of the passed, failed and skipped tests in a TAP program's output; why they failed."""
+    passed, failed, skipped, notes = [], [], [], []
+    last = None  # the one that failed, until the next
     for line in text.split("\n"):
         m = TAP_LINE.match(line)
         if not m:
+            if line.startswith("# ") and last is not None:
+                last.append(line[2:].strip())
             continue
+        last = None
         if m.group(1):
             failed.append(m.group(2))
+            last = []
+            notes.append(last)
         elif re.search(r"#\s*skip", m.group(2), re.IGNORECASE):
             skipped.append(m.group(2))
         else:
             passed.append(m.group(2))
-    return passed, failed, skipped
+    return passed, [f + gist(n) for f, n in zip(failed, notes)], skipped
 
 
 def main():
@@ -61,7 +88,8 @@ def main():
             elif test["result"] == "SKIP":
                 skipped.append(f"{label}: {out.strip() or 'no reason given'}")
             else:
-                failed.append(f"{label}: {test['result']}")
+                said = (out + test.get("stderr", "")).strip().split("\n")[-5:]
+                failed.append(f"{label}: {test['result']}{gist(said)}")
     for label in skipped:
         print(f"skipped: {label}")
     for label in failed:

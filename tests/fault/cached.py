@@ -37,12 +37,11 @@ SHORT = {("template", "kill", "saved", "cli"), ("template", "kill", "restored", 
 FILLED = """
 mount -t tmpfs -o size=1280m small "$1"
 mkdir "$1"/contractor
-(until [ -e now ]; do sleep 0.01; done; n=0 more=1024
+(until [ -e now ] || [ ! -e spec.yaml ]; do sleep 0.01; done; n=0 more=1024
 while [ $more -gt 0 ]; do
 	if fallocate -l $((n + more))M "$1/fill"; then n=$((n + more)); else more=$((more / 2)); fi
 done) 2>/dev/null &
 "$2" build --json spec.yaml >out 2>err && first=0 || first=$?
-kill $! 2>/dev/null || true
 wait $! || true
 rm -f "$1/fill"
 "$2" build spec.yaml >out2 2>err2 && second=0 || second=$?
