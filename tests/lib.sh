@@ -39,7 +39,7 @@ need_to_build_and_run() {
 need_to_test() {
 	need_packages check make chromium fish tmux zsh python3-yaml python3-jsonschema clang clang-tidy clang-format libclang-rt-14-dev llvm \
 		shellcheck scdoc valgrind strace nftables iproute2 curl git openssh-client openssl perl \
-		qemu-system-arm dropbear-bin debhelper qemu-utils
+		qemu-system-arm dropbear-bin debhelper qemu-utils erofs-utils
 }
 
 # build_tree FOLDER TARGET [MESON-OPTION...]: configures it the first time, and builds the target.
