@@ -176,7 +176,8 @@ static int fill_tree(struct job *j, struct err *e)
 		return err_errno(e, -errno, "%s: the worker's firmware", path);
 	if ((r = put_stub(j, firmware_fd, e)) < 0 ||
 	    (r = tree_kernel_release(j->tree_fd, &release, e)) < 0 ||
-	    (r = initramfs_build(j->tree_fd, release, firmware_fd, &j->initrd, e)) < 0)
+	    (r = initramfs_build(j->tree_fd, release, firmware_fd, &j->initrd, &j->m->layers, e)) <
+		    0)
 		return r;
 	(void)snprintf(path, sizeof(path), "boot/vmlinuz-%s", release);
 	j->kernel.cap = KERNEL_MAX;

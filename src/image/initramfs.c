@@ -160,6 +160,22 @@ int initramfs_modules(const char *dep, const char *wanted, struct buf *ret_load,
 	return r < 0 ? r : put_dep(&f, ret_dep, e);
 }
 
+bool initramfs_has(const char *load, const char *builtin, const char *name)
+{
+	size_t len = strlen(name), n;
+
+	for (const char *p = load; *p; p += n + strspn(p + n, " \n")) {
+		n = strcspn(p, " \n");
+		if (n == len && memcmp(p, name, n) == 0)
+			return true;
+	}
+	for (const char *line = builtin; *line; line = next_line(line)) {
+		if (is_module(line, name, len))
+			return true;
+	}
+	return false;
+}
+
 /* Reads a file through whatever compression it has. */
 static int read_unpacked(int root, const char *path, struct buf *out, struct err *e)
 {
@@ -305,9 +321,10 @@ static int add_base(struct cpio *c, int root, int firmware_fd, struct err *e)
 	return r < 0 ? err_errno(e, r, "cannot put busybox into the initramfs") : 0;
 }
 
-int initramfs_build(int root, const char *release, int firmware_fd, struct buf *out, struct err *e)
+int initramfs_build(int root, const char *release, int firmware_fd, struct buf *out,
+		    bool *ret_layers, struct err *e)
 {
-	_cleanup_buf_ struct buf dep = {0}, wanted = {0}, load = {0}, pruned = {0};
+	_cleanup_buf_ struct buf dep = {0}, wanted = {0}, load = {0}, pruned = {0}, builtin = {0};
 	_cleanup_(cpio_done) struct cpio c = {.entries = 0};
 	char path[PATH_LEN];
 	int r;
@@ -327,6 +344,9 @@ int initramfs_build(int root, const char *release, int firmware_fd, struct buf *
 	r = cpio_end(&c);
 	if (r < 0)
 		return err_errno(e, r, "cannot make the initramfs");
+	(void)snprintf(path, sizeof(path), "lib/modules/%s/modules.builtin", release);
+	(void)tree_read(root, path, DEP_MAX, &builtin, NULL);
+	*ret_layers = initramfs_has(buf_str(&load), buf_str(&builtin), "erofs");
 	*out = c.out;
 	c.out = (struct buf){0};
 	return 0;

@@ -10,6 +10,7 @@
  *     "initrd": {"offset": <bytes>, "size": <bytes>},
  *     or, of a stock system's disk, in the place of kernel and initrd,
  *     "boot": "firmware", "seed": {"offset": <bytes>, "size": <bytes>},
+ *     "layers": true, where the worker can mount layers (EROFS) in the place of a workspace's tar,
  *     "repositories": ["http://deb.debian.org/debian", ...],
  *     "packages": ["adduser", ...]
  *   }
@@ -125,6 +126,19 @@ static int get_boot(const cJSON *j, struct manifest *m, struct err *e)
 	return r < 0 ? r : get_part(j, "initrd", m->size, &m->initrd, e);
 }
 
+/* Images that were made before there were layers say nothing of them. */
+static int get_layers(const cJSON *j, struct manifest *m, struct err *e)
+{
+	const cJSON *layers = json_get(j, "layers");
+
+	if (layers && !cJSON_IsBool(layers))
+		return err_set(e, -EBADMSG, "\"layers\" must be true or false");
+	m->layers = layers && cJSON_IsTrue(layers);
+	if (m->layers && m->firmware)
+		return err_set(e, -EBADMSG, "\"layers\" cannot be with firmware boot");
+	return 0;
+}
+
 static int fill(const cJSON *j, struct manifest *m, struct err *e)
 {
 	uint64_t format;
@@ -145,6 +159,7 @@ static int fill(const cJSON *j, struct manifest *m, struct err *e)
 	    (r = get_text(json_get(j, "root"), "fs", true, &m->root_fs, e)) < 0 ||
 	    (r = get_sha256(j, m->sha256, e)) < 0 ||
 	    (r = get_part(j, "root", m->size, &m->root, e)) < 0 || (r = get_boot(j, m, e)) < 0 ||
+	    (r = get_layers(j, m, e)) < 0 ||
 	    (r = get_names(j, "packages", &m->packages, &m->n_packages, e)) < 0 ||
 	    (r = get_names(j, "repositories", &m->repositories, &m->n_repositories, e)) < 0)
 		return r;
@@ -266,7 +281,7 @@ char *manifest_print(const struct manifest *m)
 	    !cJSON_AddStringToObject(j, "cmdline", m->cmdline) ||
 	    !cJSON_AddStringToObject(j, "sha256", m->sha256) ||
 	    json_add_u64(j, "size", m->size) < 0 || add_part(j, "root", &m->root, m->root_fs) < 0 ||
-	    add_boot(j, m) < 0 ||
+	    add_boot(j, m) < 0 || (m->layers && !cJSON_AddTrueToObject(j, "layers")) ||
 	    add_names(j, "repositories", m->repositories, m->n_repositories) < 0 ||
 	    add_names(j, "packages", m->packages, m->n_packages) < 0)
 		return NULL;

@@ -28,6 +28,7 @@ struct manifest {
 	 */
 	bool firmware;
 	struct manifest_part seed;
+	bool layers; /* its worker mounts EROFS layers as the workspace, and packs what changed */
 	char **packages; /* names of the installed packages, sorted */
 	size_t n_packages;
 	char **repositories; /* URLs that the package manager in the image uses */

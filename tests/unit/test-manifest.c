@@ -105,6 +105,33 @@ START_TEST(optional_keys)
 	ck_assert_str_eq(m->suite, "");
 	ck_assert_str_eq(m->cmdline, "");
 	ck_assert(!manifest_has_package(m, "gcc"));
+	ck_assert(!m->layers);
+}
+END_TEST
+
+/* Only of an image that says so, and never of a stock system. */
+START_TEST(layers)
+{
+	static const char with[] = WITH(ROOT KERNEL INITRD ",\"layers\":true");
+	static const char without[] = WITH(ROOT KERNEL INITRD ",\"layers\":false");
+	_cleanup_(manifest_free_p) struct manifest *m = NULL, *no = NULL, *again = NULL;
+	_cleanup_free_ char *text = NULL, *no_text = NULL;
+
+	ck_assert_int_eq(manifest_parse(with, strlen(with), &m, NULL), 0);
+	ck_assert(m->layers);
+	text = manifest_print(m);
+	ck_assert_int_eq(manifest_parse(text, strlen(text), &again, NULL), 0);
+	ck_assert(again->layers);
+	ck_assert_int_eq(manifest_parse(without, strlen(without), &no, NULL), 0);
+	ck_assert(!no->layers);
+	no_text = manifest_print(no);
+	ck_assert_ptr_null(strstr(no_text, "layers"));
+	ck_assert_int_eq(parse(WITH(ROOT KERNEL INITRD ",\"layers\":1"), NULL), -EBADMSG);
+	ck_assert_int_eq(parse(WITH(ROOT
+				    "\"boot\":\"firmware\",\"layers\":true,\"seed\":" PART("4096",
+											   "4096")),
+			       NULL),
+			 -EBADMSG);
 }
 END_TEST
 
@@ -256,6 +283,18 @@ START_TEST(modules_missing)
 }
 END_TEST
 
+START_TEST(has_module)
+{
+	static const char builtin[] = "kernel/fs/ext4/ext4.ko\nkernel/fs/erofs/erofs.ko\n";
+
+	ck_assert(initramfs_has("overlay erofs\n", "", "erofs"));
+	ck_assert(initramfs_has("overlay\n", builtin, "erofs"));
+	ck_assert(!initramfs_has("overlay my_erofs erofs2\n", "kernel/fs/erofs/\n", "erofs"));
+	ck_assert(!initramfs_has("\n", "", "erofs"));
+	ck_assert(!initramfs_has("", "", "erofs"));
+}
+END_TEST
+
 START_TEST(cpio)
 {
 	/* the header of a folder, checked against GNU cpio -o -H newc */
@@ -290,12 +329,14 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, firmware_boot);
 	tcase_add_test(tc, seed);
 	tcase_add_test(tc, optional_keys);
+	tcase_add_test(tc, layers);
 	tcase_add_test(tc, hostile);
 	tcase_add_test(tc, large);
 	tcase_add_test(tc, load_files);
 	tc = unit_case(s, "initramfs");
 	tcase_add_test(tc, modules);
 	tcase_add_test(tc, modules_missing);
+	tcase_add_test(tc, has_module);
 	tcase_add_test(tc, cpio);
 	return s;
 }
