@@ -9,7 +9,8 @@
  * dynamic linker, a few system calls. And it is one program: after a restore every instruction has
  * to be translated anew under emulation, where a shell with tar, date and rm took 0.3 s of it.
  */
-#include <asm/unistd.h>
+#include "sys.h"
+
 #include <linux/random.h>
 
 #define SEED_SIZE 32
@@ -17,52 +18,7 @@
 #define BLOCK	  512
 #define ID_SIZE	  16
 
-#define AT_FDCWD       (-100)
-#define O_RDONLY       0
-#define O_WRONLY       1
-#define O_RDWR	       2
-#define O_CREAT	       0100
-#define O_TRUNC	       01000
 #define CLOCK_REALTIME 0
-
-static long call(long n, long a, long b, long c, long d)
-{
-#if defined(__x86_64__)
-	register long r10 __asm__("r10") = d;
-	long r;
-
-	__asm__ volatile("syscall"
-			 : "=a"(r)
-			 : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10)
-			 : "rcx", "r11", "memory");
-	return r;
-#elif defined(__aarch64__)
-	register long x8 __asm__("x8") = n;
-	register long x0 __asm__("x0") = a;
-	register long x1 __asm__("x1") = b;
-	register long x2 __asm__("x2") = c;
-	register long x3 __asm__("x3") = d;
-
-	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3) : "memory");
-	return x0;
-#else
-#error "no system calls for this architecture"
-#endif
-}
-
-static long open_file(const char *path, long flags, long mode)
-{
-	return call(__NR_openat, AT_FDCWD, (long)path, flags, mode);
-}
-
-static int same(const char *a, const char *b)
-{
-	while (*a && *a == *b) {
-		a++;
-		b++;
-	}
-	return *a == *b;
-}
 
 static char head[HEAD_MAX];
 
@@ -193,38 +149,19 @@ static int machine_id(void)
 	return (int)call(__NR_close, fd, 0, 0, 0);
 }
 
-static int fail(const char *what)
+static int renew(long argc, const char *const *argv)
 {
-	long n = 0;
-
-	while (what[n])
-		n++;
-	(void)call(__NR_write, 2, (long)what, n, 0);
-	return 1;
+	if (argc != 4)
+		return fail("three arguments are needed\n");
+	if (unpack(argv[1]) < 0)
+		return fail("the head of the input disk cannot be unpacked\n");
+	if (set_clock(argv[2]) < 0)
+		return fail("the clock cannot be set\n");
+	if (reseed(argv[3]) < 0)
+		return fail("the random numbers cannot be reseeded\n");
+	if (machine_id() < 0)
+		return fail("/etc/machine-id cannot be written\n");
+	return 0;
 }
 
-/* argc, and the arguments behind it, are where the stack pointer is. */
-__attribute__((used)) static void start(const long *stack)
-{
-	const char *const *argv = (const char *const *)(stack + 1);
-	int r = 0;
-
-	if (stack[0] != 4)
-		r = fail("three arguments are needed\n");
-	else if (unpack(argv[1]) < 0)
-		r = fail("the head of the input disk cannot be unpacked\n");
-	else if (set_clock(argv[2]) < 0)
-		r = fail("the clock cannot be set\n");
-	else if (reseed(argv[3]) < 0)
-		r = fail("the random numbers cannot be reseeded\n");
-	else if (machine_id() < 0)
-		r = fail("/etc/machine-id cannot be written\n");
-	(void)call(__NR_exit_group, r, 0, 0, 0);
-	__builtin_unreachable();
-}
-
-#if defined(__x86_64__)
-__asm__(".globl _start\n_start: xor %ebp, %ebp\n mov %rsp, %rdi\n and $-16, %rsp\n call start\n");
-#elif defined(__aarch64__)
-__asm__(".globl _start\n_start: mov x29, xzr\n mov x0, sp\n bl start\n");
-#endif
+SYS_START(renew);
