@@ -32,7 +32,8 @@
 #else
 #define OUR_ARCH ""
 #endif
-#define RENEW "worker/renew." OUR_ARCH
+#define RENEW	"worker/renew." OUR_ARCH
+#define CHANGES "worker/changes." OUR_ARCH
 
 /* export NAME='value' lines that any POSIX sh reads back byte for byte. */
 static int make_env_file(const struct spec *spec, struct buf *out)
@@ -88,6 +89,7 @@ int disks_read_driver(struct buf *out, struct err *e)
 	if (r == 0)
 		r = read_firmware("worker/failed_task.py", out, e);
 	(void)read_firmware(RENEW, out, NULL);
+	(void)read_firmware(CHANGES, out, NULL);
 	return r;
 }
 
@@ -112,7 +114,7 @@ static void add(struct head *h, const char *name, const void *data, size_t len, 
 static int write_head(int fd, const struct disks_request *q, struct err *e)
 {
 	_cleanup_buf_ struct buf driver = {0}, env = {0}, network = {0}, callback = {0},
-				 renew = {0};
+				 renew = {0}, changes = {0};
 	_cleanup_free_ char *playbook = q->prepare ? json_print(q->spec->ansible) : NULL;
 	struct head h = {.n = 0};
 	int r = read_firmware("worker/driver", &driver, e);
@@ -127,6 +129,8 @@ static int write_head(int fd, const struct disks_request *q, struct err *e)
 	add(&h, "driver", driver.data, driver.len, 0755);
 	if (!q->prepare && read_firmware(RENEW, &renew, NULL) == 0)
 		add(&h, "renew", renew.data, renew.len, 0755);
+	if (!q->prepare && read_firmware(CHANGES, &changes, NULL) == 0)
+		add(&h, "changes", changes.data, changes.len, 0755);
 	if (q->n_rules > 0)
 		add(&h, "network", buf_str(&network), network.len, 0644);
 	if (q->layer)
