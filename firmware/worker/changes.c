@@ -109,7 +109,7 @@ static long mount_layer(long disk, const char *name, int n, const struct layer *
 /* Upper is the workspace's folder from now on: with the times and the mode that it has below. */
 static long make_upper(const char *below)
 {
-	struct stat st;
+	struct stat st = {0};
 	long r = call(__NR_newfstatat, AT_FDCWD, (long)below, (long)&st, 0), times[4];
 
 	if (r < 0)

@@ -134,8 +134,7 @@ static const struct linked *first_name(const struct stat *st, long path_len)
 	l->dev = st->st_dev;
 	l->ino = st->st_ino;
 	l->path_len = path_len;
-	for (long i = 0; i < path_len; i++)
-		l->path[i] = path[i];
+	copy(l->path, path, path_len);
 	*bucket = l;
 	return NULL;
 }
@@ -154,8 +153,8 @@ static void put_content(long fd, long size)
 			continue;
 		if (n <= 0) {
 			complain(n < 0 ? ": cannot be read\n" : ": became shorter\n");
-			for (n = 0; n < room; n++)
-				to[n] = 0;
+			zero(to, room);
+			n = room;
 		}
 		tar_took(n);
 		size -= n;
@@ -204,7 +203,7 @@ static void pack_file(const struct folder *f, const char *name, long path_len)
 	long fd = call(__NR_openat, f->fd, (long)name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 	const struct linked *first = NULL;
 	struct tar_entry e;
-	struct stat st;
+	struct stat st = {0};
 
 	if (fd < 0 || call(__NR_fstat, fd, (long)&st, 0, 0) < 0 || !S_ISREG(st.st_mode)) {
 		complain(": cannot be opened\n");
@@ -242,7 +241,7 @@ static void pack_link(const struct folder *f, const char *name, long path_len)
 {
 	static char target[PATH_MAX];
 	struct tar_entry e;
-	struct stat st;
+	struct stat st = {0};
 	long n = call(__NR_readlinkat, f->fd, (long)name, (long)target, PATH_MAX);
 
 	if (n < 0 || call(__NR_newfstatat, f->fd, (long)name, (long)&st, AT_SYMLINK_NOFOLLOW) < 0) {
@@ -259,7 +258,7 @@ static void pack_link(const struct folder *f, const char *name, long path_len)
 static int attributes(int fd)
 {
 	static char list[ATTRS_LEN];
-	char value[2];
+	char value[2] = {0};
 	long n = call(__NR_flistxattr, fd, (long)list, ATTRS_LEN, 0);
 	int r = 0;
 
@@ -286,7 +285,7 @@ static void enter(int fd, int merged, int fresh, long path_len)
 {
 	struct folder *f = &folders[depth];
 	struct tar_entry e;
-	struct stat st;
+	struct stat st = {0};
 
 	if (call(__NR_fstat, fd, (long)&st, 0, 0) < 0) {
 		complain(": cannot be read\n");
@@ -334,7 +333,7 @@ static void pack_folder(const struct folder *f, const char *name, long path_len)
 /* A whiteout, of upper's; any other device does not go back. */
 static void pack_device(const struct folder *f, const char *name, long path_len)
 {
-	struct stat st;
+	struct stat st = {0};
 
 	if (!f->merged &&
 	    call(__NR_newfstatat, f->fd, (long)name, (long)&st, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -344,7 +343,7 @@ static void pack_device(const struct folder *f, const char *name, long path_len)
 
 static int type_of(const struct folder *f, const struct name *n)
 {
-	struct stat st;
+	struct stat st = {0};
 
 	if (n->type != TYPE_UNKNOWN)
 		return n->type;
@@ -414,7 +413,7 @@ static void join(char *to, const char *a, const char *b)
 int pack(const char *upper, const char *merged, const char *prefix)
 {
 	int fd = (int)open_file(upper, O_RDONLY | O_DIRECTORY, 0);
-	struct stat st;
+	struct stat st = {0};
 
 	merged_top = (int)open_file(merged, O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0 || merged_top < 0 || call(__NR_fstat, merged_top, (long)&st, 0, 0) < 0)
@@ -425,6 +424,7 @@ int pack(const char *upper, const char *merged, const char *prefix)
 	join(opaque, prefix, "opaque");
 	join(redirect, prefix, "redirect");
 	join(path, TOP, "/");
+	tar_begin();
 	enter(fd, 0, 0, sizeof(TOP) - 1);
 	while (depth > 0)
 		step();

@@ -74,6 +74,30 @@ static inline long length(const char *s)
 	return n;
 }
 
+/* memcpy(3), which the compiler must not put in the place of this. */
+static inline void copy(char *to, const char *from, long n)
+{
+	for (; n >= 8; n -= 8, to += 8, from += 8)
+		__builtin_memcpy(to, from, 8);
+	for (; n > 0; n--) {
+		*to++ = *from++;
+		__asm__("" : "+r"(to));
+	}
+}
+
+/* memset(3) to 0. */
+static inline void zero(char *to, long n)
+{
+	for (; n >= 32; n -= 32, to += 32) {
+		__builtin_memset(to, 0, 32);
+		__asm__("" : "+r"(to));
+	}
+	for (; n > 0; n--) {
+		*to++ = 0;
+		__asm__("" : "+r"(to));
+	}
+}
+
 /* Writes the text to stderr; 1, for an exit status. */
 static inline int fail(const char *what)
 {

@@ -19,6 +19,9 @@ struct tar_entry {
 	long n_extents;
 };
 
+/* Before all others. */
+void tar_begin(void);
+
 /*
  * Writes the headers. Where the entry has content (its size, or that of its extents), it must
  * follow, by tar_room and tar_took, and then tar_pad.
