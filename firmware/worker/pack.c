@@ -75,7 +75,7 @@ static void complain(const char *what)
 		return;
 	failed = 1;
 	for (const char *p = path; *p && n < 900; p++)
-		line[n++] = *p < ' ' && *p >= 0 ? '?' : *p;
+		line[n++] = (char)((unsigned char)*p < ' ' ? '?' : *p);
 	for (const char *p = what; *p; p++)
 		line[n++] = *p;
 	(void)call(__NR_write, 2, (long)line, n, 0);
