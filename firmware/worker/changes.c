@@ -3,7 +3,9 @@
  *
  * "mount" makes partitions of the input disk where the host has written EROFS images (LAYERS is
  * "OFFSET+SIZE,...", lowest first), and lays them on /workspace, with an overlay's upper folder on
- * the scratch disk above them. "pack" writes what the build has changed to stdout.
+ * the scratch disk above them. All of these are in the folder that /workspace was: from then on the
+ * overlay hides them from a build that looks through all folders, or removes them. "pack" writes
+ * what the build has changed to stdout; it has that folder as descriptor 6.
  *
  * Like renew it comes with each build, and is one program of few system calls, for what it costs
  * under emulation to begin one and to translate it.
@@ -16,11 +18,10 @@
 #include "sys.h"
 
 #define LAYERS_MAX 12
-#define LAYERS	   "/run/contractor/layers"
-#define PLACE	   "/run/contractor/ws" /* the scratch disk's folder, which the overlay hides */
-#define UPPER	   PLACE "/upper"
-#define WORK	   PLACE "/work"
 #define MERGED	   "/workspace"
+#define UPPER	   "upper"
+#define WORK	   "work"
+#define PLACE	   6
 #define PAGE	   4096
 #define TEXT_LEN   1024
 #define UTIME_OMIT 0x3ffffffeL
@@ -100,7 +101,7 @@ static long mount_layer(long disk, const char *name, int n, const struct layer *
 	long r = add_partition(disk, n, l);
 
 	(void)append_number(append(node, name), n);
-	(void)append_number(append(where, LAYERS "/"), n);
+	(void)append_number(append(where, MERGED "/"), n);
 	if (r >= 0)
 		r = make_folder(where, 0755);
 	return r < 0 ? r : mount(node, where, "erofs", MS_RDONLY, 0);
@@ -118,8 +119,8 @@ static long make_upper(const char *below)
 	times[1] = UTIME_OMIT;
 	times[2] = (long)st.st_mtime;
 	times[3] = (long)st.st_mtime_nsec;
-	r = make_folder(UPPER, (long)st.st_mode & 07777);
-	return r < 0 ? r : call(__NR_utimensat, AT_FDCWD, (long)UPPER, (long)times, 0);
+	r = make_folder(MERGED "/" UPPER, (long)st.st_mode & 07777);
+	return r < 0 ? r : call(__NR_utimensat, AT_FDCWD, (long)(MERGED "/" UPPER), (long)times, 0);
 }
 
 static long lay_over(int n)
@@ -129,12 +130,12 @@ static long lay_over(int n)
 	long r;
 
 	for (int i = n; i > 0; i--) {
-		(void)append(append_number(append(below, LAYERS "/"), i), MERGED);
+		(void)append(append_number(append(below, MERGED "/"), i), MERGED);
 		if (i == n && (r = make_upper(below)) < 0)
 			return r;
 		p = append(append(p, i < n ? ":" : ""), below);
 	}
-	p = append(p, ",upperdir=" UPPER ",workdir=" WORK
+	p = append(p, ",upperdir=" MERGED "/" UPPER ",workdir=" MERGED "/" WORK
 		      ",redirect_dir=on,index=off,metacopy=off,xino=off");
 	(void)append(p, last);
 	r = mount("overlay", MERGED, "overlay", 0, options);
@@ -156,15 +157,11 @@ static int mount_layers(const char *name, const char *text)
 	if (disk < 0 || length(name) > TEXT_LEN / 2)
 		return fail("the disk with the layers cannot be opened\n");
 	(void)call(__NR_umask, 0, 0, 0, 0);
-	if (make_folder(LAYERS, 0755) < 0)
-		return fail(LAYERS " cannot be made\n");
 	for (int i = 0; i < n; i++) {
 		if (mount_layer(disk, name, i + 1, &layers[i]) < 0)
 			return fail("a layer of the workspace cannot be mounted\n");
 	}
-	if (make_folder(PLACE, 0700) < 0 || mount(MERGED, PLACE, 0, MS_BIND, 0) < 0)
-		return fail(PLACE " cannot be mounted\n");
-	if (make_folder(WORK, 0700) < 0 || lay_over(n) < 0)
+	if (make_folder(MERGED "/" WORK, 0700) < 0 || lay_over(n) < 0)
 		return fail("the workspace's overlay cannot be mounted\n");
 	return 0;
 }
@@ -174,9 +171,9 @@ static int changes(long argc, const char *const *argv)
 	if (argc == 4 && same(argv[1], "mount"))
 		return mount_layers(argv[2], argv[3]);
 	if (argc == 2 && same(argv[1], "pack"))
-		return pack(UPPER, MERGED, "trusted.overlay.");
+		return pack(PLACE, UPPER, MERGED, "trusted.overlay.");
 	if (argc == 5 && same(argv[1], "pack"))
-		return pack(argv[2], argv[3], argv[4]);
+		return pack(AT_FDCWD, argv[2], argv[3], argv[4]);
 	return fail("usage: changes mount DISK LAYERS | changes pack [UPPER MERGED PREFIX]\n");
 }
 

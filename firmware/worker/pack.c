@@ -410,9 +410,9 @@ static void join(char *to, const char *a, const char *b)
 	*to = 0;
 }
 
-int pack(const char *upper, const char *merged, const char *prefix)
+int pack(long place, const char *upper, const char *merged, const char *prefix)
 {
-	int fd = (int)open_file(upper, O_RDONLY | O_DIRECTORY, 0);
+	int fd = (int)call(__NR_openat, place, (long)upper, O_RDONLY | O_DIRECTORY, 0);
 	struct stat st = {0};
 
 	merged_top = (int)open_file(merged, O_RDONLY | O_DIRECTORY, 0);
