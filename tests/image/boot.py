@@ -6,14 +6,19 @@ break the machine around them.
 Environment: CONTRACTOR_TEST_IMAGE names the image; CONTRACTOR_TEST_QEMU the QEMU.
 """
 
+import io
 import os
+import shutil
+import subprocess
 import sys
+import tarfile
+import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
 
 import case
-from worker import MIB, Ended, Worker
+from worker import CHANGES, MIB, Ended, Worker, archive
 
 IMAGE = os.environ.get("CONTRACTOR_TEST_IMAGE")
 
@@ -158,6 +163,66 @@ class Boot(unittest.TestCase):
             with self.assertRaises(Ended):
                 w.dialogue(60)
             self.assertEqual([t for t, _ in w.times], GOOD[:3])
+
+    def erofs(self, entries):
+        """Those of `archive`, as an image."""
+        top = tempfile.mkdtemp(prefix="contractor-erofs-")
+        self.addCleanup(shutil.rmtree, top)
+        os.mkdir(top + "/tree")
+        with tarfile.open(fileobj=io.BytesIO(archive(entries))) as tar:
+            tar.extractall(top + "/tree")
+        subprocess.run(["mkfs.erofs", "-Eforce-inode-extended", top + "/image", top + "/tree"], check=True,
+                       stdout=subprocess.DEVNULL)
+        with open(top + "/image", "rb") as f:
+            data = f.read()
+        return data + bytes(-len(data) % 4096)
+
+    def layered(self, recipe, layers, lines=None, **options):
+        if not CHANGES or not shutil.which("mkfs.erofs"):
+            self.skipTest("mkfs.erofs is not installed, or the machine is of another architecture")
+        w = self.worker(recipe, layers=[self.erofs(e) for e in layers], **options)
+        if not w.manifest.get("layers"):
+            self.skipTest("the image is older than layers")
+        self.assertEqual(w.dialogue(), lines or GOOD, w.tail())
+        return w
+
+    def test_layers(self):
+        w = self.layered(
+            "cat hello.c ../kept; stat -c '%a %y' .. ../kept; gcc hello.c -o hello && ./hello\n"
+            "echo more >>../kept; rm link; mv long ../moved; echo new >../moved/long/new\n"
+            "rm -r dir; mkdir dir; echo x >dir/x; mkfifo fifo; mknod dev c 1 3; ln hard harder\n"
+            "truncate -s 1G sparse; ls /workspace; rm -f /workspace/upper; find / -xdev -name hello.c\n",
+            [[*TREE, ("workspace/src/dir", None, 0o755, 0), ("workspace/src/dir/old", b"old", 0o644, 0)],
+             [("workspace", None, 0o711, 1000000000.5), ("workspace/src", None, 0o755, 0),
+              ("workspace/src/hard", HELLO + b"\n", 0o644, 0)]])
+        log = w.log.decode()
+        for text in ("from the last build\n711 2001-09-09 01:46:40.500000000", "hello, world\n",
+                     "640 2001-09-09 01:46:40.125000000", "kept\nmoved\nsrc\n"):
+            self.assertIn(text, log)
+        out = w.output()
+        self.assertEqual(list(out)[0], "workspace")
+        self.assertEqual(out["workspace"][0].mode, 0o711)
+        self.assertEqual(out["workspace/kept"][1], b"from the last build\nmore\n")
+        self.assertEqual(out["workspace/moved/" + "long/" * 59 + "name"][1], b"deep\n")
+        self.assertEqual(out["workspace/moved/long/new"][1], b"new\n")
+        self.assertEqual(out["workspace/src/sparse"][0].size, 1 << 30)
+        for gone in ("link", "long"):
+            self.assertTrue(out["workspace/src/" + gone][0].ischr(), gone)
+        self.assertIn("workspace/src/dir/x", out)
+        self.assertTrue(out["workspace/src/hard"][0].islnk() or out["workspace/src/harder"][0].islnk())
+        for name in ("fifo", "dev", "hello.c", "dir/old"):
+            self.assertNotIn("workspace/src/" + name, out)
+
+    def test_layers_and_full_output(self):
+        self.layered("head -c 6000000 /dev/urandom >big", [TREE], output=4 * MIB, lines=GOOD[:5] + [
+            "error output-full the workspace does not fit on the output disk", "done"])
+
+    def test_broken_layer(self):
+        if not CHANGES:
+            self.skipTest("the machine is of another architecture")
+        lines = self.worker("true", layers=[b"no file system".ljust(8192)]).dialogue()
+        self.assertEqual(lines[:2] + lines[3:], [*GOOD[:2], "done"])
+        self.assertTrue(lines[2].startswith("error copy-in "), lines)
 
 
 if __name__ == "__main__":

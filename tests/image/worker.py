@@ -17,6 +17,7 @@ import time
 
 MIB = 1 << 20
 FIRMWARE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../firmware/worker")
+CHANGES = os.environ.get("CONTRACTOR_TEST_CHANGES", "")
 QEMU = os.environ.get("CONTRACTOR_TEST_QEMU", "qemu-system-x86_64")
 
 
@@ -66,7 +67,7 @@ class Ended(Exception):
 class Worker:
     """One machine; all its files are in a folder of its own that close() removes."""
 
-    def __init__(self, image, machine, recipe, tree=(), env="", output=64 * MIB, scratch=512 * MIB,
+    def __init__(self, image, machine, recipe, tree=(), layers=(), env="", output=64 * MIB, scratch=512 * MIB,
                  memory=512, cpus=2, cmdline="", driver=None, ports=("ctl", "log"), input_disk=True, root_serial="root",
                  extra=()):
         self.start = time.monotonic()
@@ -79,7 +80,7 @@ class Worker:
         if driver is None:
             with open(os.path.join(FIRMWARE, "driver"), "rb") as f:
                 driver = f.read()
-        self._disks(driver, recipe, tree, env, output, scratch)
+        self._disks(driver, recipe, tree, layers, env, output, scratch)
         self._spawn(image, machine, memory, cpus, cmdline, ports, scratch, input_disk, root_serial, extra)
 
     def path(self, name):
@@ -92,15 +93,24 @@ class Worker:
                 with open(self.path(part), "wb") as out:
                     out.write(f.read(self.manifest[part]["size"]))
 
-    def _disks(self, driver, recipe, tree, env, output, scratch):
-        head = archive([("contractor", None, 0o755, 0),
-                        ("contractor/driver", driver, 0o755, 0),
-                        ("contractor/recipe", recipe.encode(), 0o644, 0),
-                        ("contractor/env", env.encode(), 0o644, 0)])
+    def _disks(self, driver, recipe, tree, layers, env, output, scratch):
+        """`layers`: EROFS images, lowest first, in the place of the tree."""
+        files = {"driver": (driver, 0o755), "recipe": (recipe.encode(), 0o644), "env": (env.encode(), 0o644)}
+        if layers:
+            with open(CHANGES, "rb") as f:
+                files["changes"] = (f.read(), 0o755)
+        head = archive([("contractor", None, 0o755, 0)] +
+                       [("contractor/" + name, content, mode, 0) for name, (content, mode) in files.items()])
         assert len(head) <= MIB
         if not isinstance(tree, bytes):
             tree = archive(tree or [("workspace", None, 0o755, 0)])
         self.end = MIB + len(tree)
+        if layers:
+            tree, places = b"", []
+            for data in layers:
+                places.append(f"{MIB + len(tree)}+{len(data)}")
+                tree += data
+            self.end = ",".join(places)
         with open(self.path("input"), "wb") as f:
             f.write(head)
             f.seek(MIB)
@@ -184,7 +194,7 @@ class Worker:
         return text
 
     def go(self):
-        self.socks["ctl"].sendall(b"go %d %d\n" % (time.time(), self.end))
+        self.socks["ctl"].sendall(f"go {time.time():.0f} {self.end}\n".encode())
 
     def dialogue(self, timeout=120):
         """Runs the build to `done`; all the ctl lines."""
