@@ -35,7 +35,7 @@ struct name {
 	char text[];
 };
 
-enum { TYPE_UNKNOWN = 0, TYPE_CHAR = 2, TYPE_FOLDER = 4, TYPE_FILE = 8, TYPE_LINK = 10 };
+enum { TYPE_UNKNOWN = 0, TYPE_FOLDER = 4, TYPE_FILE = 8, TYPE_LINK = 10 };
 
 /* A folder that is being read. */
 struct folder {
@@ -330,14 +330,10 @@ static void pack_folder(const struct folder *f, const char *name, long path_len)
 	enter(fd, merged, fresh || found, path_len);
 }
 
-/* A whiteout, of upper's; any other device does not go back. */
-static void pack_device(const struct folder *f, const char *name, long path_len)
+/* A whiteout of upper's, or what does not go back itself: the layers' entry there is gone. */
+static void pack_other(const struct folder *f, long path_len)
 {
-	struct stat st = {0};
-
-	if (!f->merged &&
-	    call(__NR_newfstatat, f->fd, (long)name, (long)&st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    S_ISCHR(st.st_mode) && st.st_rdev == 0)
+	if (!f->fresh)
 		whiteout(path_len);
 }
 
@@ -372,8 +368,8 @@ static void pack_name(const struct folder *f, const struct name *n)
 	case TYPE_LINK:
 		pack_link(f, n->text, path_len);
 		break;
-	case TYPE_CHAR:
-		pack_device(f, n->text, path_len);
+	default:
+		pack_other(f, path_len);
 		break;
 	}
 }
