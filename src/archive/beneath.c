@@ -45,3 +45,15 @@ int beneath_open(int dirfd, const char *name, int flags, mode_t mode)
 		return open_plain(dirfd, name, flags | O_NOFOLLOW | O_CLOEXEC, mode);
 	return -errno;
 }
+
+int beneath_find(int dirfd, const char *path)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS |
+			   RESOLVE_NO_XDEV,
+	};
+	int fd = (int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+
+	return fd < 0 ? -errno : fd;
+}

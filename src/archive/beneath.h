@@ -11,4 +11,8 @@
  */
 int beneath_open(int dirfd, const char *name, int flags, mode_t mode);
 
+/* O_PATH on what has a path of several components below dirfd, likewise; -ENOSYS before Linux 5.6.
+ */
+int beneath_find(int dirfd, const char *path);
+
 #endif

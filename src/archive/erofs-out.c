@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <sys/uio.h>
 
+#include "base/io.h"
+
 #define META_SIZE (256 * KIB) /* bytes of one write of inodes */
 #define DATA_SIZE (1 * MIB)   /* bytes of one write of small files */
 #define COPY_SIZE (1 * MIB)
@@ -43,18 +45,9 @@ static int write_failed(const struct erofs_out *o, int code, struct err *e)
 static int write_at(const struct erofs_out *o, const char *data, size_t len, uint64_t at,
 		    struct err *e)
 {
-	while (len > 0) {
-		ssize_t n = pwrite(o->fd, data, len, (off_t)(o->base + at));
+	int r = io_pwrite_full(o->fd, data, len, o->base + at);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return write_failed(o, n < 0 ? -errno : -EIO, e);
-		data += n;
-		at += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return r < 0 ? write_failed(o, r, e) : 0;
 }
 
 static int became_shorter(const char *name, struct err *e)
@@ -64,20 +57,11 @@ static int became_shorter(const char *name, struct err *e)
 
 static int read_at(int fd, char *data, size_t len, uint64_t at, const char *name, struct err *e)
 {
-	while (len > 0) {
-		ssize_t n = pread(fd, data, len, (off_t)at);
+	ssize_t n = io_pread_full(fd, data, len, at);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_errno(e, -errno, "%s: cannot read", name);
-		if (n == 0)
-			return became_shorter(name, e);
-		data += n;
-		at += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
+	if (n < 0)
+		return err_errno(e, (int)n, "%s: cannot read", name);
+	return (size_t)n < len ? became_shorter(name, e) : 0;
 }
 
 int erofs_out_flush(struct erofs_out *o, struct erofs_stream *s, struct err *e)

@@ -473,6 +473,9 @@ static int put_folder(struct erofs *w, const struct folder *f, struct inode *i,
 /* Everything of the first block but the root's inode. */
 static void put_super(const struct erofs *w, struct super *s)
 {
+	/* overlayfs tells the layers below it apart by it, and does not like zeros */
+	const uint64_t uuid[2] = {htole64(SUPER_MAGIC), htole64(w->out.base)};
+
 	*s = (struct super){
 		.magic = htole32(SUPER_MAGIC),
 		.feature_compat = htole32(SUPER_MTIME),
@@ -481,6 +484,7 @@ static void put_super(const struct erofs *w, struct super *s)
 		.inodes = htole64(w->inodes),
 		.blocks = htole32((uint32_t)(w->end / EROFS_BLOCK)),
 	};
+	memcpy(s->uuid, uuid, sizeof(s->uuid));
 }
 
 static int put_folders(struct erofs *w, const uint32_t *order, const uint32_t *first, struct err *e)

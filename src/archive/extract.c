@@ -5,38 +5,16 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdbool.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
+#include "base/io.h"
 #include "base/num.h"
 #include "base/text.h"
-#include "place.h"
+#include "lay.h"
+#include "links.h"
 
-#define BLOCK	   512
-#define READ_CHUNK (256 * KIB)
-
-/* What stands in for a link whose fate is only known at the end: it leads nowhere. */
-#define PLACEHOLDER ".contractor-pending"
-
-struct extract {
-	const struct extract_job *job;
-	struct extract_result *ret;
-	struct err *e;
-	struct archive *a;
-	struct place place;
-	struct filter_plan plan;
-	struct timespec mtime;
-	struct buf pending; /* symlinks to be checked at the end: path, target, NUL-terminated */
-	char name[320];	    /* the present entry, for messages */
-
-	char *chunk;
-	uint64_t offset; /* of the next read */
-	int read_error;
-	bool at_end;	 /* the source has no more */
-	bool zeros_last; /* the last block read was the end-of-archive kind */
-};
+#define BLOCK 512
 
 static int refuse(struct extract *x, const char *rule)
 {
@@ -58,16 +36,15 @@ static int over_limit(struct extract *x, enum filter_limit limit)
 		       format_size(l->bytes, text), x->name);
 }
 
-static int count(struct extract *x, uint64_t entries, uint64_t data, uint64_t apparent)
+int extract_count(struct extract *x, uint64_t entries, uint64_t data, uint64_t apparent)
 {
-	enum filter_limit hit =
-		filter_count(&x->ret->sums, &x->job->limits, entries, data, apparent);
+	enum filter_limit hit = filter_count(&x->ret->sums, &x->allowed, entries, data, apparent);
 
 	return hit == FILTER_LIMIT_NONE ? 0 : over_limit(x, hit);
 }
 
 /* A negative errno of the writer's side as the archive's fault or as the host's. */
-static int write_failed(struct extract *x, int code)
+int extract_write_failed(struct extract *x, int code)
 {
 	switch (code) {
 	case -EEXIST:
@@ -88,7 +65,7 @@ static int write_failed(struct extract *x, int code)
 static ssize_t on_read(struct archive *a, void *user_data, const void **ret_data)
 {
 	struct extract *x = user_data;
-	ssize_t n = x->job->read(x->job->user_data, x->chunk, READ_CHUNK, x->offset);
+	ssize_t n = x->job->read(x->job->user_data, x->chunk, EXTRACT_CHUNK, x->offset);
 
 	if (n < 0) {
 		x->read_error = (int)n;
@@ -140,7 +117,7 @@ static bool is_name_warning(struct archive_entry *entry)
 	       !is_ascii(archive_entry_gname(entry));
 }
 
-static void describe(struct archive_entry *entry, struct filter_entry *ret)
+static void describe(const struct extract *x, struct archive_entry *entry, struct filter_entry *ret)
 {
 	*ret = (struct filter_entry){
 		.type = FILTER_OTHER,
@@ -158,27 +135,13 @@ static void describe(struct archive_entry *entry, struct filter_entry *ret)
 	} else if (archive_entry_filetype(entry) == AE_IFLNK) {
 		ret->type = FILTER_SYMLINK;
 		ret->target = archive_entry_symlink(entry);
+	} else if (x->over && archive_entry_filetype(entry) == AE_IFCHR &&
+		   archive_entry_rdevmajor(entry) == 0 && archive_entry_rdevminor(entry) == 0) {
+		ret->type = FILTER_WHITEOUT;
 	}
 }
 
-static int write_at(int fd, const char *data, size_t n, uint64_t offset)
-{
-	while (n > 0) {
-		ssize_t w = pwrite(fd, data, n, (off_t)offset);
-
-		if (w < 0) {
-			if (errno == EINTR)
-				continue;
-			return -errno;
-		}
-		data += w;
-		n -= (size_t)w;
-		offset += (uint64_t)w;
-	}
-	return 0;
-}
-
-/* Copies the content; fd -1 only counts it. Holes stay holes. */
+/* Copies the archive's content; fd -1 only counts it. Holes stay holes. */
 static int copy_content(struct extract *x, int fd, uint64_t size)
 {
 	uint64_t at = 0;
@@ -199,49 +162,78 @@ static int copy_content(struct extract *x, int fd, uint64_t size)
 		    n > size - (uint64_t)offset)
 			return refuse(x, "has content beyond its size");
 		at = (uint64_t)offset + n;
-		r = count(x, 0, n, 0);
+		r = extract_count(x, 0, n, 0);
 		if (r == 0 && fd >= 0) {
-			r = write_at(fd, data, n, (uint64_t)offset);
+			r = io_pwrite_full(fd, data, n, (uint64_t)offset);
 			if (r < 0)
-				r = write_failed(x, r);
+				r = extract_write_failed(x, r);
 		}
 		if (r < 0)
 			return r;
 	}
 	if (at < size && fd >= 0 && ftruncate(fd, (off_t)size) < 0)
-		return write_failed(x, -errno);
+		return extract_write_failed(x, -errno);
 	return 0;
+}
+
+/* Takes away what is at the path, with all below it, and out of the sums. */
+static int clear_place(struct extract *x)
+{
+	struct filter_sums gone = {0}, *sums = &x->ret->sums;
+	int r = place_remove(&x->place, x->plan.path, &gone);
+
+	sums->entries -= MIN(sums->entries, gone.entries);
+	sums->data -= MIN(sums->data, gone.data);
+	sums->apparent -= MIN(sums->apparent, gone.apparent);
+	return r;
+}
+
+/* True when what was in the way of the present entry is gone, and it can be tried again. */
+static bool make_way(struct extract *x, int *code)
+{
+	if (!x->over || (*code != -EEXIST && *code != -ENOTDIR && *code != -ELOOP))
+		return false;
+	*code = clear_place(x);
+	return *code == 0;
 }
 
 static int do_file(struct extract *x, uint64_t size)
 {
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, x->mtime};
+	const uint64_t before = x->ret->sums.data;
 	_cleanup_close_ int fd = -1;
+	struct stat st;
 	int r;
 
+	if (lay_link(x, before, &r))
+		return r;
 	if (x->job->root_fd >= 0) {
 		r = place_file(&x->place, &x->plan, &fd);
+		if (make_way(x, &r))
+			r = place_file(&x->place, &x->plan, &fd);
 		if (r < 0)
-			return write_failed(x, r);
+			return extract_write_failed(x, r);
 	}
-	r = copy_content(x, fd, size);
+	r = x->from ? lay_content(x, fd) : copy_content(x, fd, size);
 	if (r == 0 && fd >= 0 && futimens(fd, times) < 0)
-		r = write_failed(x, -errno);
+		r = extract_write_failed(x, -errno);
+	if (r == 0 && x->from && fstat(fd, &st) == 0)
+		r = lay_note(x, &st, before, false);
 	return r;
 }
 
-/* Remembers a link, path and target, both with their NUL. */
-static int remember(struct extract *x, struct buf *list, const char *path, const char *target)
+static int do_folder(struct extract *x)
 {
 	int r;
 
-	if (x->pending.len + x->ret->outside_links.len + strlen(path) + strlen(target) + 2 >
-	    EXTRACT_LINKS_MAX)
-		return refuse(x, "is one of too many links that lead out of the workspace");
-	r = buf_put(list, path, strlen(path) + 1);
-	if (r == 0)
-		r = buf_put(list, target, strlen(target) + 1);
-	return r < 0 ? err_oom(x->e) : 0;
+	if (x->job->root_fd < 0)
+		return 0;
+	r = place_folder(&x->place, &x->plan, &x->mtime);
+	if (make_way(x, &r))
+		r = place_folder(&x->place, &x->plan, &x->mtime);
+	if (r > 0 && x->over)
+		x->ret->sums.entries--; /* the base's own: it is one entry still */
+	return r < 0 ? extract_write_failed(x, r) : 0;
 }
 
 /*
@@ -250,17 +242,25 @@ static int remember(struct extract *x, struct buf *list, const char *path, const
  */
 static int do_symlink(struct extract *x, const char *target)
 {
-	const char *made = x->plan.link == FILTER_LINK_INSIDE ? target : PLACEHOLDER;
+	const char *made;
 	int r = 0;
 
-	if (x->plan.link == FILTER_LINK_OUTSIDE)
-		r = remember(x, &x->ret->outside_links, x->plan.path, target);
-	else if (x->plan.link == FILTER_LINK_CHECK)
-		r = remember(x, &x->pending, x->plan.path, target);
-	if (r < 0 || x->job->root_fd < 0)
+	/* what looks like a placeholder is one: it is settled with the others */
+	if (strcmp(target, LINKS_PLACEHOLDER) == 0)
+		x->plan.link = FILTER_LINK_CHECK;
+	made = x->plan.link == FILTER_LINK_INSIDE ? target : LINKS_PLACEHOLDER;
+	if (x->plan.link != FILTER_LINK_INSIDE)
+		r = links_add(&x->links, x->plan.link, x->plan.path, target);
+	if (r == -E2BIG)
+		return refuse(x, "is one of too many links that lead out of the workspace");
+	if (r < 0)
+		return err_oom(x->e);
+	if (x->job->root_fd < 0)
 		return r;
 	r = place_symlink(&x->place, x->plan.path, made, &x->mtime);
-	return r < 0 ? write_failed(x, r) : 0;
+	if (make_way(x, &r))
+		r = place_symlink(&x->place, x->plan.path, made, &x->mtime);
+	return r < 0 ? extract_write_failed(x, r) : 0;
 }
 
 static int do_hardlink(struct extract *x)
@@ -270,97 +270,70 @@ static int do_hardlink(struct extract *x)
 	if (x->job->root_fd < 0)
 		return 0;
 	r = place_hardlink(&x->place, &x->plan);
+	if (make_way(x, &r))
+		r = place_hardlink(&x->place, &x->plan);
 	if (r == -ENOENT)
 		return refuse(x, "is a hard link to what is not in the archive before it");
 	if (r == -EPERM)
 		return refuse(x, "is a hard link to what is no regular file");
-	return r < 0 ? write_failed(x, r) : 0;
+	return r < 0 ? extract_write_failed(x, r) : 0;
+}
+
+static int do_whiteout(struct extract *x)
+{
+	int r = clear_place(x);
+
+	return r < 0 && r != -ENOENT ? extract_write_failed(x, r) : 0;
+}
+
+/* One entry, of the archive or of the base, that is described by fe. */
+int extract_put(struct extract *x, const struct filter_entry *fe)
+{
+	const char *rule;
+	uint64_t implied = x->place.implied;
+	int r = 0;
+
+	(void)text_escape_line(fe->path ? fe->path : "", fe->path ? strlen(fe->path) : 0, x->name,
+			       sizeof(x->name));
+	rule = filter_entry(fe, &x->plan);
+	if (rule)
+		return refuse(x, rule);
+	if (fe->type == FILTER_WHITEOUT)
+		return do_whiteout(x);
+	r = extract_count(x, 1, 0, fe->type == FILTER_FILE ? (uint64_t)fe->size : 0);
+	if (r < 0)
+		return r;
+	switch (fe->type) {
+	case FILTER_FILE:
+		r = do_file(x, (uint64_t)fe->size);
+		break;
+	case FILTER_FOLDER:
+		r = do_folder(x);
+		break;
+	case FILTER_SYMLINK:
+		r = do_symlink(x, fe->target);
+		break;
+	case FILTER_HARDLINK:
+		r = do_hardlink(x);
+		break;
+	case FILTER_WHITEOUT:
+	case FILTER_OTHER:
+	case _FILTER_TYPE_MAX:
+		break;
+	}
+	return r < 0 ? r : extract_count(x, x->place.implied - implied, 0, 0);
 }
 
 static int do_entry(struct extract *x, struct archive_entry *entry)
 {
 	struct filter_entry fe;
-	const char *rule;
-	uint64_t implied = x->place.implied;
-	int r;
 
-	describe(entry, &fe);
-	(void)text_escape_line(fe.path ? fe.path : "", fe.path ? strlen(fe.path) : 0, x->name,
-			       sizeof(x->name));
-	rule = filter_entry(&fe, &x->plan);
-	if (rule)
-		return refuse(x, rule);
-	r = count(x, 1, 0, fe.type == FILTER_FILE ? (uint64_t)fe.size : 0);
-	if (r < 0)
-		return r;
+	describe(x, entry, &fe);
 	x->mtime = (struct timespec){.tv_sec = archive_entry_mtime(entry),
 				     .tv_nsec = archive_entry_mtime_nsec(entry)};
 	if (x->mtime.tv_nsec < 0 || x->mtime.tv_nsec >= 1000000000L)
 		x->mtime.tv_nsec = 0;
-	switch (fe.type) {
-	case FILTER_FILE:
-		r = do_file(x, (uint64_t)fe.size);
-		break;
-	case FILTER_FOLDER:
-		if (x->job->root_fd >= 0) {
-			r = place_folder(&x->place, &x->plan, &x->mtime);
-			r = r < 0 ? write_failed(x, r) : 0;
-		}
-		break;
-	case FILTER_SYMLINK:
-		r = do_symlink(x, fe.target);
-		break;
-	case FILTER_HARDLINK:
-		r = do_hardlink(x);
-		break;
-	case FILTER_OTHER:
-	case _FILTER_TYPE_MAX:
-		break;
-	}
-	return r < 0 ? r : count(x, x->place.implied - implied, 0, 0);
-}
-
-/* True if the link at `path` would lead to something in the workspace, on the disk as it is. */
-static bool leads_inside(struct extract *x, const char *path, const char *target)
-{
-	struct open_how how = {.flags = O_PATH | O_CLOEXEC,
-			       .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
-	char full[FILTER_PATH_MAX + FILTER_TARGET_MAX + 2];
-	const char *slash = strrchr(path, '/');
-	int len = slash ? (int)(slash - path) + 1 : 0;
-	_cleanup_close_ int fd = -1;
-
-	(void)snprintf(full, sizeof(full), "%.*s%s", len, path, target);
-	fd = (int)syscall(SYS_openat2, x->place.levels[0].fd, full, &how, sizeof(how));
-	return fd >= 0;
-}
-
-/* Takes the placeholders away; links that lead inside for sure take their places. */
-static int settle_links(struct extract *x)
-{
-	const struct timespec now = {.tv_nsec = UTIME_NOW};
-	struct buf *outside = &x->ret->outside_links;
-	const char *path, *target;
-	int r = 0;
-
-	for (size_t at = 0; at < outside->len && r == 0; at += strlen(outside->data + at) + 1) {
-		path = outside->data + at;
-		at += strlen(path) + 1; /* and the loop steps over the target */
-		r = place_unlink(&x->place, path);
-	}
-	for (size_t at = 0; at < x->pending.len && r == 0; at += strlen(target) + 1) {
-		path = x->pending.data + at;
-		at += strlen(path) + 1;
-		target = x->pending.data + at;
-		r = place_unlink(&x->place, path);
-		if (r < 0)
-			break;
-		if (leads_inside(x, path, target))
-			r = place_symlink(&x->place, path, target, &now);
-		else if (remember(x, outside, path, target) < 0)
-			return x->e ? x->e->code : -ENOMEM;
-	}
-	return r < 0 ? err_errno(x->e, r, "cannot settle the links") : 0;
+	return extract_put(x, &fe);
 }
 
 /* After the last entry: was that the end, and was there anything? */
@@ -377,9 +350,13 @@ static int finish(struct extract *x)
 			x->name);
 	if (x->job->root_fd < 0)
 		return 0;
-	r = settle_links(x);
+	x->allowed = x->job->limits;
+	r = extract_count(x, 0, 0, 0);
 	if (r < 0)
 		return r;
+	r = links_settle(&x->links, &x->place, &x->ret->outside_links);
+	if (r < 0)
+		return err_errno(x->e, r, "cannot settle the links");
 	r = place_finish(&x->place);
 	return r < 0 ? err_errno(x->e, r, "cannot set a folder's time") : 0;
 }
@@ -404,7 +381,7 @@ static int run(struct extract *x)
 {
 	int r;
 
-	x->chunk = malloc(READ_CHUNK);
+	x->chunk = malloc(EXTRACT_CHUNK);
 	x->a = archive_read_new();
 	if (!x->chunk || !x->a)
 		return err_oom(x->e);
@@ -416,6 +393,11 @@ static int run(struct extract *x)
 		if (r < 0)
 			return err_errno(x->e, r, "cannot open the new folder");
 	}
+	r = x->job->base ? lay_base(x) : 0;
+	if (r == 0 && x->job->enter)
+		r = x->job->enter(x->job->user_data, x->e);
+	if (r < 0)
+		return r;
 	if (archive_read_open(x->a, x, NULL, on_read, NULL) != ARCHIVE_OK)
 		return parser_failed(x);
 	return read_entries(x);
@@ -432,11 +414,12 @@ int extract_run(const struct extract_job *job, struct extract_result *ret, struc
 	x->job = job;
 	x->ret = ret;
 	x->e = e;
-	x->pending.cap = EXTRACT_LINKS_MAX;
+	x->links.cap = EXTRACT_LINKS_MAX;
+	x->allowed = job->limits;
 	r = run(x);
 	(void)archive_read_free(x->a);
 	place_done(&x->place);
-	buf_done(&x->pending);
+	buf_done(&x->links);
 	free(x->chunk);
 	free(x);
 	return r;

@@ -14,12 +14,19 @@
 /* Reads the archive's bytes at `offset` like pread. The count, 0 at the end, or negative errno. */
 typedef ssize_t (*extract_read_fn)(void *user_data, void *data, size_t n, uint64_t offset);
 
-/* Where the bytes come from, and where the tree goes: -1 checks the archive and writes nothing. */
+/*
+ * Where the bytes come from, and where the tree goes: -1 checks the archive and writes nothing.
+ * With a base, which is laid down first, the archive's entries replace what is at their paths, and
+ * whiteouts remove it. A base needs a tree.
+ */
 struct extract_job {
 	extract_read_fn read;
 	void *user_data;
 	int root_fd;
 	struct output_limits limits;
+	const struct output_base *base; /* NULL: none */
+	/* called before the archive's first byte is read, by who may do more until then; or NULL */
+	int (*enter)(void *user_data, struct err *e);
 };
 
 struct extract_result {

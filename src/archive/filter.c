@@ -170,6 +170,8 @@ const char *filter_entry(const struct filter_entry *entry, struct filter_plan *r
 		if (!ret->path[0])
 			return "is a link where the folder 'workspace' should be";
 		return check_links(entry, ret);
+	case FILTER_WHITEOUT:
+		return ret->path[0] ? NULL : "removes the folder 'workspace'";
 	case FILTER_OTHER:
 	case _FILTER_TYPE_MAX:
 		break;
@@ -177,7 +179,7 @@ const char *filter_entry(const struct filter_entry *entry, struct filter_plan *r
 	return "is neither a file, a folder nor a link";
 }
 
-static uint64_t add(uint64_t a, uint64_t b)
+uint64_t filter_sum(uint64_t a, uint64_t b)
 {
 	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
@@ -185,9 +187,9 @@ static uint64_t add(uint64_t a, uint64_t b)
 enum filter_limit filter_count(struct filter_sums *sums, const struct output_limits *limits,
 			       uint64_t entries, uint64_t data, uint64_t apparent)
 {
-	sums->entries = add(sums->entries, entries);
-	sums->data = add(sums->data, data);
-	sums->apparent = add(sums->apparent, apparent);
+	sums->entries = filter_sum(sums->entries, entries);
+	sums->data = filter_sum(sums->data, data);
+	sums->apparent = filter_sum(sums->apparent, apparent);
 	if (sums->entries > limits->entries)
 		return FILTER_LIMIT_FILES;
 	if (sums->data > limits->bytes || sums->apparent / FILTER_HOLE_SHARE > limits->bytes)

@@ -22,7 +22,8 @@ enum filter_type {
 	FILTER_FOLDER,
 	FILTER_SYMLINK,
 	FILTER_HARDLINK,
-	FILTER_OTHER, /* devices, FIFOs, sockets, and what the parser has no word for */
+	FILTER_WHITEOUT, /* a character device 0:0: what is at the path goes */
+	FILTER_OTHER,	 /* devices, FIFOs, sockets, and what the parser has no word for */
 	_FILTER_TYPE_MAX,
 };
 
@@ -81,6 +82,9 @@ enum filter_link filter_symlink(const char *path, const char *target);
 
 /* Checks one entry and fills the plan. NULL, or the broken rule. */
 const char *filter_entry(const struct filter_entry *entry, struct filter_plan *ret);
+
+/* a + b, or the most that there is. */
+uint64_t filter_sum(uint64_t a, uint64_t b);
 
 /*
  * Adds one entry, or `data` bytes of content and `apparent` bytes of size, to the sums, and tells

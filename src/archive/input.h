@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The input disk: what goes into the worker, written as two tar archives straight to a descriptor.
- */
+/* The input disk: what goes into the worker, written straight to a descriptor. */
 #ifndef CONTRACTOR_ARCHIVE_INPUT_H
 #define CONTRACTOR_ARCHIVE_INPUT_H
 
@@ -9,13 +8,15 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "layer.h"
 
 /*
  * Layout of the disk:
  *
  *   offset 0      first archive: contractor/driver, contractor/recipe, contractor/env, ...
  *                 with its end-of-archive marker, at most INPUT_HEAD_SIZE bytes
- *   offset 1 MiB  second archive: workspace/..., the source being workspace/src/...
+ *   offset 1 MiB  workspace/..., the source being workspace/src/...: a second archive, or, for
+ *                 workers that can mount it, a layer (layer.h)
  *
  * A tar reader that starts at 0 stops at the first marker, so a stub needs no more than
  * `tar -xf DISK`. Both are POSIX pax; the length of the whole is a multiple of 512 bytes.
@@ -53,7 +54,13 @@ struct input_result {
 	uint64_t entries;
 	uint64_t bytes;	  /* of file content */
 	uint64_t skipped; /* sockets, FIFOs and devices, which are left out with a warning */
+	/* of input_write_layer; the list, as layer_next reads it, is the caller's */
+	uint64_t layer_size, surprises;
+	struct buf list;
 };
+
+/* Frees what is the caller's. */
+void input_result_done(struct input_result *res);
 
 /* Writes the first archive and seeks fd to INPUT_HEAD_SIZE. 0 or a negative errno. */
 int input_write_head(int fd, const struct input_file *files, size_t n, struct err *e);
@@ -70,5 +77,13 @@ int input_write_head(int fd, const struct input_file *files, size_t n, struct er
  * left out with a warning. -ENOSPC names the file behind the descriptor. 0 or a negative errno.
  */
 int input_write_tree(int fd, const struct input_tree *t, struct input_result *ret, struct err *e);
+
+/*
+ * The same as a layer, at offset `at` of fd, where that must be a hole; fd's position is not used.
+ * With something below (or NULL) the layer has what is not as that says; then its size may be 0.
+ * -EOPNOTSUPP where the tree has hard links among its files, or large holes.
+ */
+int input_write_layer(int fd, uint64_t at, const struct layer_below *below,
+		      const struct input_tree *t, struct input_result *ret, struct err *e);
 
 #endif

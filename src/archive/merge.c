@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The second archive of the input disk: a walk over saved workspace and source at once. */
+/* What the input disk has behind its head: a walk over saved workspace and source at once. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "filter.h"
 #include "input.h"
+#include "layer.h"
 #include "names.h"
 #include "pack.h"
 #include "sources.h"
@@ -28,7 +29,8 @@ struct merge {
 	const struct input_tree *tree;
 	struct input_result *ret;
 	struct err *e;
-	struct pack *pack;
+	struct pack *pack; /* one of the two */
+	struct layer *layer;
 	char path[TOP_LEN + 1 + FILTER_PATH_MAX + 1]; /* of the present entry, in the archive */
 	size_t len;
 	struct late_folder late[FILTER_DEPTH_MAX + 1];
@@ -70,6 +72,26 @@ static const char *here(struct merge *m, bool in_source)
 		(void)text_escape_line(inner, strlen(inner), m->name + n, sizeof(m->name) - n);
 	}
 	return m->name;
+}
+
+static int put_folder(struct merge *m, const struct stat *st)
+{
+	return m->layer ? layer_folder(m->layer, m->path, st, m->e)
+			: pack_folder(m->pack, m->path, st, m->e);
+}
+
+static int put_symlink(struct merge *m, const char *target, const struct stat *st)
+{
+	return m->layer ? layer_symlink(m->layer, m->path, target, st, m->e)
+			: pack_symlink(m->pack, m->path, target, st, m->e);
+}
+
+static int put_file(struct merge *m, int fd, const struct stat *st, bool in_source)
+{
+	const char *name = here(m, in_source);
+
+	return m->layer ? layer_file(m->layer, m->path, fd, st, !in_source, name, m->e)
+			: pack_file(m->pack, m->path, fd, st, name, m->e);
 }
 
 static int enter(struct merge *m, const char *name)
@@ -163,7 +185,7 @@ static int write_late_folders(struct merge *m)
 		int r;
 
 		m->path[len] = '\0';
-		r = pack_folder(m->pack, m->path, &m->late[i].st, m->e);
+		r = put_folder(m, &m->late[i].st);
 		m->path[len] = end;
 		if (r < 0)
 			return r;
@@ -181,7 +203,7 @@ static int write_symlink(struct merge *m, int dirfd, const char *name, const str
 	if (n < 0)
 		return cannot(m, in_source, -errno);
 	target[n] = '\0';
-	return pack_symlink(m->pack, m->path, target, st, m->e);
+	return put_symlink(m, target, st);
 }
 
 /* Writes a file or symlink. */
@@ -194,7 +216,7 @@ static int write_leaf(struct merge *m, int dirfd, const char *name, const struct
 		return r;
 	if (S_ISLNK(f->st.st_mode))
 		return write_symlink(m, dirfd, name, &f->st, in_source);
-	return pack_file(m->pack, m->path, f->fd, &f->st, here(m, in_source), m->e);
+	return put_file(m, f->fd, &f->st, in_source);
 }
 
 /* An entry of the source, which takes the place of the workspace's, except folder with folder. */
@@ -211,7 +233,7 @@ static int do_source(struct merge *m, int ws_fd, int src_fd, const char *name,
 		return write_leaf(m, src_fd, name, f, true);
 	r = write_late_folders(m);
 	if (r == 0)
-		r = pack_folder(m->pack, m->path, &f->st, m->e);
+		r = put_folder(m, &f->st);
 	if (r < 0)
 		return r;
 	if (ws_fd >= 0) {
@@ -234,7 +256,7 @@ static int do_workspace(struct merge *m, int ws_fd, const char *name, const stru
 	if (!dropped) {
 		r = write_late_folders(m);
 		if (r == 0)
-			r = pack_folder(m->pack, m->path, &f->st, m->e);
+			r = put_folder(m, &f->st);
 		return r < 0 ? r : walk(m, f->fd, -1);
 	}
 	m->late[m->n_late++] = (struct late_folder){.path_len = m->len, .st = f->st};
@@ -275,7 +297,7 @@ static int do_source_root(struct merge *m, int ws_fd)
 
 	if (fstat(m->tree->source_fd, &st) < 0)
 		return cannot(m, true, -errno);
-	r = pack_folder(m->pack, m->path, &st, m->e);
+	r = put_folder(m, &st);
 	if (r < 0)
 		return r;
 	if (ws_fd >= 0) {
@@ -375,6 +397,26 @@ static bool has_room(int root, const char *path, bool *ret_taken)
 	return !*ret_taken;
 }
 
+/* Does the source have something else where `inner` needs a folder? */
+static bool is_barred(const struct merge *m, const char *inner)
+{
+	char folder[FILTER_PATH_MAX + 1];
+
+	for (const char *slash = strchr(inner, '/'); slash; slash = strchr(slash + 1, '/')) {
+		_cleanup_close_ int fd = -1;
+		const char *name;
+		struct stat st;
+
+		(void)snprintf(folder, sizeof(folder), "%.*s", (int)(slash - inner), inner);
+		fd = open_parent(m->tree->source_fd, folder, &name);
+		if (fd < 0 || fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return false;
+		if ((S_ISREG(st.st_mode) || S_ISLNK(st.st_mode)) && !is_skipped(m, &st))
+			return true;
+	}
+	return false;
+}
+
 /* Does the link go back? Its folder must still be there, its place free, and not the source's. */
 static bool goes_back(struct merge *m, const char *path)
 {
@@ -386,10 +428,33 @@ static bool goes_back(struct merge *m, const char *path)
 	in_ws = has_room(m->tree->workspace_fd, path, &taken_ws);
 	if (inner) {
 		in_src = has_room(m->tree->source_fd, inner, &taken_src);
-		if (sources_have(&m->old, inner))
+		if (sources_have(&m->old, inner) || is_barred(m, inner))
 			return false;
 	}
 	return (in_ws || in_src) && !taken_ws && !taken_src;
+}
+
+/* Folders on the way to the link at m->path that stayed out, as nothing else is in them. */
+static int write_way_back(struct merge *m)
+{
+	for (char *slash = strchr(m->path, '/'); slash; slash = strchr(slash + 1, '/')) {
+		struct stat st = {.st_mode = S_IFDIR | 0755, .st_mtim = {.tv_sec = 946684800}};
+		_cleanup_close_ int fd = -1;
+		const char *name;
+		int r = 0;
+
+		*slash = '\0';
+		if (m->layer && !layer_has(m->layer, m->path)) {
+			fd = open_parent(m->tree->workspace_fd, m->path + TOP_LEN + 1, &name);
+			if (fd >= 0)
+				(void)fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW);
+			r = put_folder(m, &st);
+		}
+		*slash = '/';
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 static int write_outside_links(struct merge *m)
@@ -410,7 +475,9 @@ static int write_outside_links(struct merge *m)
 		if (!path[0] || !target[0] || filter_inner_path(path) || !goes_back(m, path))
 			continue;
 		(void)snprintf(m->path, sizeof(m->path), "%s/%s", FILTER_TOP, path);
-		r = pack_symlink(m->pack, m->path, target, &st, m->e);
+		r = write_way_back(m);
+		if (r == 0)
+			r = put_symlink(m, target, &st);
 	}
 	return r;
 }
@@ -425,41 +492,79 @@ static int write_all(struct merge *m)
 	memcpy(m->path, FILTER_TOP, TOP_LEN + 1);
 	if (fstat(t->workspace_fd >= 0 ? t->workspace_fd : t->source_fd, &st) < 0)
 		return cannot(m, false, -errno);
-	r = pack_folder(m->pack, m->path, &st, m->e);
+	r = put_folder(m, &st);
 	if (r == 0)
 		r = walk(m, t->workspace_fd, -1);
 	if (r == 0)
 		r = write_outside_links(m);
-	return r < 0 ? r : pack_finish(m->pack, m->e);
+	return r;
+}
+
+/* The walk with one of the two writers. */
+static int run(const struct input_tree *t, struct pack *pack, struct layer *layer,
+	       struct input_result *res, struct err *e)
+{
+	struct merge *m = calloc(1, sizeof(*m));
+	int r;
+
+	if (!m)
+		return err_oom(e);
+	m->tree = t;
+	m->ret = res;
+	m->e = e;
+	m->pack = pack;
+	m->layer = layer;
+	r = sources_init(&m->old, t->old_sources, t->old_sources_len);
+	r = r < 0 ? err_oom(e) : write_all(m);
+	sources_done(&m->old);
+	free(m);
+	return r;
+}
+
+void input_result_done(struct input_result *res)
+{
+	buf_done(&res->sources);
+	buf_done(&res->list);
 }
 
 int input_write_tree(int fd, const struct input_tree *t, struct input_result *ret, struct err *e)
 {
 	_cleanup_(pack_free_p) struct pack *pack = NULL;
 	struct input_result res = {.sources = {.cap = SOURCES_MAX}};
-	struct merge *m;
-	int r;
+	int r = pack_new(fd, &pack, e);
 
-	r = pack_new(fd, &pack, e);
-	if (r < 0)
-		return r;
-	m = calloc(1, sizeof(*m));
-	if (!m)
-		return err_oom(e);
-	m->tree = t;
-	m->ret = &res;
-	m->e = e;
-	m->pack = pack;
-	r = sources_init(&m->old, t->old_sources, t->old_sources_len);
-	r = r < 0 ? err_oom(e) : write_all(m);
-	sources_done(&m->old);
-	free(m);
+	if (r == 0)
+		r = run(t, pack, NULL, &res, e);
+	if (r == 0)
+		r = pack_finish(pack, e);
 	if (r < 0) {
-		buf_done(&res.sources);
+		input_result_done(&res);
 		return r;
 	}
 	res.entries = pack_entries(pack);
 	res.bytes = pack_bytes(pack);
+	*ret = res;
+	return 0;
+}
+
+int input_write_layer(int fd, uint64_t at, const struct layer_below *below,
+		      const struct input_tree *t, struct input_result *ret, struct err *e)
+{
+	_cleanup_(layer_free_p) struct layer *layer = NULL;
+	struct input_result res = {.sources = {.cap = SOURCES_MAX}};
+	int r = layer_new(fd, at, below, &layer, e);
+
+	if (r == 0)
+		r = run(t, NULL, layer, &res, e);
+	if (r == 0)
+		r = layer_finish(layer, &res.layer_size, &res.list, e);
+	if (r < 0) {
+		input_result_done(&res);
+		return r;
+	}
+	res.entries = layer_entries(layer);
+	res.bytes = layer_bytes(layer);
+	res.surprises = layer_surprises(layer);
 	*ret = res;
 	return 0;
 }

@@ -19,6 +19,7 @@
 #include "base/num.h"
 #include "base/text.h"
 #include "extract.h"
+#include "layer.h"
 #include "sandbox.h"
 
 /* What the process sends through its pipe when it is through; links_len bytes of links follow. */
@@ -32,7 +33,16 @@ struct report {
 };
 
 /* Descriptors of the process, in the order of their places there. */
-enum { UNPACK_FD_ARCHIVE = 3, UNPACK_FD_ROOT, UNPACK_FD_REPORT, _UNPACK_FD_MAX };
+enum {
+	UNPACK_FD_ARCHIVE = 3,
+	UNPACK_FD_ROOT,
+	UNPACK_FD_REPORT,
+	/* up to here also when the archive is read */
+	UNPACK_FD_BASE,
+	UNPACK_FD_WORKSPACE,
+	UNPACK_FD_LAID,
+	_UNPACK_FD_MAX
+};
 
 static ssize_t read_disk(void *user_data, void *data, size_t n, uint64_t offset)
 {
@@ -44,19 +54,20 @@ static ssize_t read_disk(void *user_data, void *data, size_t n, uint64_t offset)
 	return r < 0 ? -errno : r;
 }
 
-/* Keeps those three and stderr, where a sanitizer would speak. */
-static int place_fds(int archive_fd, int root_fd, int report_fd)
+/* Keeps those and stderr, where a sanitizer would speak. What is -1 has none. */
+static int place_fds(const int from[_UNPACK_FD_MAX])
 {
-	const int from[] = {archive_fd, root_fd, report_fd};
-	int high[ARRAY_SIZE(from)];
+	int high[_UNPACK_FD_MAX];
 
-	for (size_t i = 0; i < ARRAY_SIZE(from); i++) {
-		high[i] = fcntl(from[i], F_DUPFD_CLOEXEC, (int)_UNPACK_FD_MAX);
-		if (high[i] < 0)
+	for (int i = UNPACK_FD_ARCHIVE; i < _UNPACK_FD_MAX; i++) {
+		high[i] = from[i] < 0 ? -1 : fcntl(from[i], F_DUPFD_CLOEXEC, (int)_UNPACK_FD_MAX);
+		if (high[i] < 0 && from[i] >= 0)
 			return -errno;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(from); i++) {
-		if (dup3(high[i], UNPACK_FD_ARCHIVE + (int)i, O_CLOEXEC) < 0)
+	for (int i = UNPACK_FD_ARCHIVE; i < _UNPACK_FD_MAX; i++) {
+		if (high[i] < 0)
+			(void)close(i);
+		else if (dup3(high[i], i, O_CLOEXEC) < 0)
 			return -errno;
 	}
 	(void)close(0);
@@ -75,24 +86,50 @@ static void reset_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int unpack(const struct output_limits *limits, struct extract_result *res, struct err *e)
-{
-	struct extract_job job = {.read = read_disk, .root_fd = UNPACK_FD_ROOT, .limits = *limits};
-	uint64_t max_file = limits->bytes;
-	int r;
+/* What the process has for its one job. */
+struct unpack {
+	struct extract_job job;
+	struct output_base base;
+};
 
-	max_file = max_file > UINT64_MAX / FILTER_HOLE_SHARE ? UINT64_MAX
-							     : max_file * FILTER_HOLE_SHARE;
-	/* names are bytes: in the C locale the parser has no characters to make of them */
-	(void)setlocale(LC_ALL, "C");
-	(void)umask(0);
-	r = sandbox_enter(UNPACK_FD_ROOT, MAX(max_file, (uint64_t)1), e);
-	return r < 0 ? r : extract_run(&job, res, e);
+/* The base is laid: from here on the archive has a say. */
+static int enter(void *user_data, struct err *e)
+{
+	const struct unpack *u = user_data;
+	const uint64_t bytes = u->job.limits.bytes;
+	uint64_t max_file =
+		bytes > UINT64_MAX / FILTER_HOLE_SHARE ? UINT64_MAX : bytes * FILTER_HOLE_SHARE;
+
+	/* what comes in the place of what was laid, with its inode, shall have another time */
+	if (u->job.base && u->base.laid_fd >= 0)
+		(void)layer_next_tick();
+	/*
+	 * The folders that are open stay: they are in the tree, like all that follows. One of them
+	 * has the number of what was not given.
+	 */
+	for (int i = UNPACK_FD_BASE; u->job.base && i <= UNPACK_FD_LAID; i++) {
+		if (i == u->base.fd || i == u->base.workspace_fd || i == u->base.laid_fd)
+			(void)close(i);
+	}
+	return sandbox_enter(UNPACK_FD_ROOT, MAX(max_file, (uint64_t)1), u->base.len, e);
 }
 
-static _Noreturn void unpack_main(int fd, int root_fd, int report_fd, pid_t parent,
-				  const struct output_limits *limits)
+static _Noreturn void unpack_main(int fd, const struct output_base *base, int root_fd,
+				  int report_fd, pid_t parent, const struct output_limits *limits)
 {
+	const int fds[_UNPACK_FD_MAX] = {
+		[UNPACK_FD_ARCHIVE] = fd,
+		[UNPACK_FD_ROOT] = root_fd,
+		[UNPACK_FD_REPORT] = report_fd,
+		[UNPACK_FD_BASE] = base ? base->fd : -1,
+		[UNPACK_FD_WORKSPACE] = base ? base->workspace_fd : -1,
+		[UNPACK_FD_LAID] = base ? base->laid_fd : -1,
+	};
+	struct unpack u = {.job = {.read = read_disk,
+				   .root_fd = UNPACK_FD_ROOT,
+				   .limits = *limits,
+				   .enter = enter,
+				   .user_data = &u}};
 	struct extract_result res = {0};
 	struct report rep = {0};
 	struct err e = ERR_INIT;
@@ -103,10 +140,20 @@ static _Noreturn void unpack_main(int fd, int root_fd, int report_fd, pid_t pare
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		_exit(EXIT_FAILURE);
 	(void)prctl(PR_SET_NAME, "contractor-unp");
-	r = place_fds(fd, root_fd, report_fd);
+	if (base) {
+		u.base = *base;
+		u.base.fd = UNPACK_FD_BASE;
+		u.base.workspace_fd = base->workspace_fd < 0 ? -1 : UNPACK_FD_WORKSPACE;
+		u.base.laid_fd = base->laid_fd < 0 ? -1 : UNPACK_FD_LAID;
+		u.job.base = &u.base;
+	}
+	r = place_fds(fds);
 	if (r < 0)
 		_exit(EXIT_FAILURE);
-	r = unpack(limits, &res, &e);
+	/* names are bytes: in the C locale the parser has no characters to make of them */
+	(void)setlocale(LC_ALL, "C");
+	(void)umask(0);
+	r = extract_run(&u.job, &res, &e);
 	rep.code = r;
 	rep.limit_hit = res.limit_hit;
 	rep.entries = res.sums.entries;
@@ -196,7 +243,8 @@ static int judge_report(const struct report *rep, const char **ret_limit_hit, st
 		       text_escape_line(rep->text, strlen(rep->text), text, sizeof(text)));
 }
 
-static int run_child(int fd, int root_fd, const struct output_limits *limits, uint64_t deadline_ms,
+static int run_child(int fd, const struct output_base *base, int root_fd,
+		     const struct output_limits *limits, uint64_t deadline_ms,
 		     struct output_result *ret, const char **ret_limit_hit, struct err *e)
 {
 	uint64_t now = io_now_ms();
@@ -215,7 +263,7 @@ static int run_child(int fd, int root_fd, const struct output_limits *limits, ui
 	if (pid < 0)
 		return err_errno(e, -errno, "cannot start a process to unpack the archive");
 	if (pid == 0)
-		unpack_main(fd, root_fd, wr, parent, limits);
+		unpack_main(fd, base, root_fd, wr, parent, limits);
 	fd_close(&wr);
 	r = read_report(rd, end, &rep, &links);
 	/* a report may be a lie of a process that goes on writing: it is dead before we go on */
@@ -237,9 +285,9 @@ static int run_child(int fd, int root_fd, const struct output_limits *limits, ui
 	return 0;
 }
 
-int output_extract(int fd, const struct output_limits *limits, int parent_fd, const char *name,
-		   uint64_t deadline_ms, struct output_result *ret, const char **ret_limit_hit,
-		   struct err *e)
+int output_extract(int fd, const struct output_base *base, const struct output_limits *limits,
+		   int parent_fd, const char *name, uint64_t deadline_ms, struct output_result *ret,
+		   const char **ret_limit_hit, struct err *e)
 {
 	_cleanup_close_ int root = -1;
 	struct err ignored = ERR_INIT;
@@ -252,7 +300,7 @@ int output_extract(int fd, const struct output_limits *limits, int parent_fd, co
 	if (root < 0)
 		r = err_errno(e, -errno, "%s: cannot open the folder", name);
 	else
-		r = run_child(fd, root, limits, deadline_ms, ret, ret_limit_hit, e);
+		r = run_child(fd, base, root, limits, deadline_ms, ret, ret_limit_hit, e);
 	if (r < 0)
 		(void)output_remove_tree(parent_fd, name, &ignored);
 	return r;

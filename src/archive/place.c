@@ -2,6 +2,7 @@
 /* The writer's side of unpacking: a stack of open folders, and openat2 for each step down. */
 #include "place.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -47,6 +48,7 @@ int place_init(struct place *p, int root_fd)
 	p->n = 0;
 	p->path[0] = '\0';
 	p->implied = 0;
+	p->counted = (struct counted){0};
 	fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -72,6 +74,7 @@ void place_done(struct place *p)
 {
 	while (p->n > 0)
 		fd_close(&p->levels[--p->n].fd);
+	counted_done(&p->counted);
 }
 
 /* True if the first `len` bytes of `path` are the folder `l`, or it lies above them. */
@@ -84,14 +87,15 @@ static bool is_above(const struct place *p, const struct place_level *l, const c
 	       (len == l->len || path[l->len] == '/');
 }
 
-/* Opens the folder `name` in the innermost one and enters it; makes it first when it is missing. */
-static int step_down(struct place *p, const char *name, size_t len)
+/* Opens the folder `name` in the innermost one and enters it; `make`: makes it when it is missing.
+ */
+static int step_down(struct place *p, const char *name, size_t len, bool make)
 {
 	struct place_level *in = &p->levels[p->n - 1];
 	int fd, r;
 
 	fd = beneath_open(in->fd, name, O_RDONLY | O_DIRECTORY, 0);
-	if (fd == -ENOENT) {
+	if (fd == -ENOENT && make) {
 		if (mkdirat(in->fd, name, 0755) < 0)
 			return -errno;
 		p->implied++;
@@ -106,7 +110,7 @@ static int step_down(struct place *p, const char *name, size_t len)
 }
 
 /* Goes to the folder that is the first `len` bytes of `path` (0: the top). */
-static int go_to(struct place *p, const char *path, size_t len)
+static int go_to(struct place *p, const char *path, size_t len, bool make)
 {
 	char name[FILTER_NAME_MAX + 1];
 	int r;
@@ -125,7 +129,7 @@ static int go_to(struct place *p, const char *path, size_t len)
 			return -ENAMETOOLONG; /* the filter has seen to it that this cannot be */
 		memcpy(name, path + start, end - start);
 		name[end - start] = '\0';
-		r = step_down(p, name, end);
+		r = step_down(p, name, end, make);
 		if (r < 0)
 			return r;
 		memcpy(p->path + at, path + at, end - at);
@@ -136,10 +140,11 @@ static int go_to(struct place *p, const char *path, size_t len)
 }
 
 /* Goes to the folder of `path`; its last component in *ret_name, the folder in *ret_fd. */
-static int go_to_parent(struct place *p, const char *path, int *ret_fd, const char **ret_name)
+static int find_parent(struct place *p, const char *path, bool make, int *ret_fd,
+		       const char **ret_name)
 {
 	const char *slash = strrchr(path, '/');
-	int r = go_to(p, path, slash ? (size_t)(slash - path) : 0);
+	int r = go_to(p, path, slash ? (size_t)(slash - path) : 0, make);
 
 	if (r < 0)
 		return r;
@@ -148,9 +153,21 @@ static int go_to_parent(struct place *p, const char *path, int *ret_fd, const ch
 	return 0;
 }
 
+static int go_to_parent(struct place *p, const char *path, int *ret_fd, const char **ret_name)
+{
+	return find_parent(p, path, true, ret_fd, ret_name);
+}
+
+/* The same, without making what is missing: -ENOENT. */
+static int go_to_parent_there(struct place *p, const char *path, int *ret_fd, const char **ret_name)
+{
+	return find_parent(p, path, false, ret_fd, ret_name);
+}
+
 int place_folder(struct place *p, const struct filter_plan *plan, const struct timespec *mtime)
 {
 	struct place_level *l;
+	bool made = false;
 	const char *name;
 	int fd, r;
 
@@ -158,10 +175,11 @@ int place_folder(struct place *p, const struct filter_plan *plan, const struct t
 		r = go_to_parent(p, plan->path, &fd, &name);
 		if (r < 0)
 			return r;
-		if (mkdirat(fd, name, plan->mode) < 0 && errno != EEXIST)
+		made = mkdirat(fd, name, plan->mode) == 0;
+		if (!made && errno != EEXIST)
 			return -errno;
 	}
-	r = go_to(p, plan->path, strlen(plan->path));
+	r = go_to(p, plan->path, strlen(plan->path), true);
 	if (r < 0)
 		return r;
 	l = &p->levels[p->n - 1];
@@ -170,7 +188,7 @@ int place_folder(struct place *p, const struct filter_plan *plan, const struct t
 		return -errno;
 	l->mode = plan->mode;
 	l->mtime = *mtime;
-	return 0;
+	return made ? 0 : 1;
 }
 
 int place_file(struct place *p, const struct filter_plan *plan, int *ret_fd)
@@ -186,6 +204,19 @@ int place_file(struct place *p, const struct filter_plan *plan, int *ret_fd)
 		return r;
 	*ret_fd = r;
 	return 0;
+}
+
+int place_link(struct place *p, const struct filter_plan *plan, int fd)
+{
+	const char *name;
+	char self[64];
+	int dirfd, r;
+
+	r = go_to_parent(p, plan->path, &dirfd, &name);
+	if (r < 0)
+		return r;
+	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, self, dirfd, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
 }
 
 int place_symlink(struct place *p, const char *path, const char *target,
@@ -247,13 +278,100 @@ int place_hardlink(struct place *p, const struct filter_plan *plan)
 	return linkat(from, target, dirfd, name, 0) < 0 ? -errno : 0;
 }
 
-int place_unlink(struct place *p, const char *path)
+int place_unlink(struct place *p, const char *path, const char *target)
+{
+	char there[FILTER_TARGET_MAX + 1];
+	const char *name;
+	ssize_t n;
+	int dirfd, r;
+
+	r = go_to_parent_there(p, path, &dirfd, &name);
+	if (r < 0)
+		return r == -ENOENT || r == -ENOTDIR || r == -ELOOP ? 0 : r;
+	n = readlinkat(dirfd, name, there, sizeof(there));
+	if (n < 0)
+		return errno == ENOENT || errno == EINVAL ? 0 : -errno;
+	if ((size_t)n != strlen(target) || memcmp(there, target, (size_t)n) != 0)
+		return 0;
+	return unlinkat(dirfd, name, 0) < 0 ? -errno : 1;
+}
+
+static void count_gone(struct place *p, const struct stat *st, struct filter_sums *gone)
+{
+	uint64_t data;
+
+	gone->entries++;
+	if (!S_ISREG(st->st_mode) || !counted_take(&p->counted, st, &data))
+		return;
+	gone->apparent += (uint64_t)st->st_size;
+	gone->data += data;
+}
+
+/* Something in the folder dirfd that is no folder, or is an empty one. */
+static int remove_one(struct place *p, int dirfd, const char *name, const struct stat *st,
+		      struct filter_sums *gone)
+{
+	if (unlinkat(dirfd, name, S_ISDIR(st->st_mode) ? AT_REMOVEDIR : 0) < 0)
+		return -errno;
+	count_gone(p, st, gone);
+	return 0;
+}
+
+static int remove_tree(struct place *p, int dirfd, const char *name, unsigned depth,
+		       struct filter_sums *gone);
+
+/* Removes all that is in the folder: what getdents gives first, until it gives nothing more. */
+static int empty_folder(struct place *p, int fd, unsigned depth, struct filter_sums *gone)
+{
+	_Alignas(struct dirent64) char names[4096];
+	bool found;
+
+	do {
+		ssize_t n = lseek(fd, 0, SEEK_SET) < 0 ? -1 : getdents64(fd, names, sizeof(names));
+
+		if (n < 0)
+			return -errno;
+		found = false;
+		for (ssize_t at = 0; at < n;) {
+			const struct dirent64 *ent = (const struct dirent64 *)(names + at);
+			int r = 0;
+
+			if (strcmp(ent->d_name, ".") != 0 && strcmp(ent->d_name, "..") != 0) {
+				found = true;
+				r = remove_tree(p, fd, ent->d_name, depth, gone);
+			}
+			if (r < 0)
+				return r;
+			at += ent->d_reclen;
+		}
+	} while (found);
+	return 0;
+}
+
+/* No deeper than what place makes, which is no deeper than the filter allows. */
+static int remove_tree(struct place *p, int dirfd, const char *name, unsigned depth,
+		       struct filter_sums *gone)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+	int r;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (!S_ISDIR(st.st_mode))
+		return remove_one(p, dirfd, name, &st, gone);
+	if (depth == 0)
+		return -ENAMETOOLONG;
+	fd = beneath_open(dirfd, name, O_RDONLY | O_DIRECTORY, 0);
+	r = fd < 0 ? fd : empty_folder(p, fd, depth - 1, gone);
+	return r < 0 ? r : remove_one(p, dirfd, name, &st, gone);
+}
+
+int place_remove(struct place *p, const char *path, struct filter_sums *gone)
 {
 	const char *name;
 	int dirfd, r;
 
-	r = go_to_parent(p, path, &dirfd, &name);
-	if (r < 0)
-		return r;
-	return unlinkat(dirfd, name, 0) < 0 ? -errno : 0;
+	r = go_to_parent_there(p, path, &dirfd, &name);
+	return r < 0 ? r : remove_tree(p, dirfd, name, FILTER_DEPTH_MAX + 1, gone);
 }

@@ -42,7 +42,7 @@
 #define SANDBOX_ARCH AUDIT_ARCH_PPC64LE
 #endif
 
-static int set_limits(uint64_t max_file, struct err *e)
+static int set_limits(uint64_t max_file, uint64_t memory, struct err *e)
 {
 	const struct {
 		int resource;
@@ -53,7 +53,7 @@ static int set_limits(uint64_t max_file, struct err *e)
 		{RLIMIT_NPROC, 0},
 		{RLIMIT_NOFILE, SANDBOX_FDS},
 		/* a sanitizer's shadow memory is terabytes of it */
-		{RLIMIT_DATA, SANDBOX_SANITIZER ? RLIM_INFINITY : SANDBOX_MEMORY},
+		{RLIMIT_DATA, SANDBOX_SANITIZER ? RLIM_INFINITY : SANDBOX_MEMORY + memory},
 	};
 	struct sigaction ign = {.sa_handler = SIG_IGN};
 
@@ -93,7 +93,7 @@ static int restrict_files(int root_fd, struct err *e)
 	const uint64_t given = LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_WRITE_FILE |
 			       LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR |
 			       LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REMOVE_FILE |
-			       RIGHT_REFER;
+			       LANDLOCK_ACCESS_FS_REMOVE_DIR | RIGHT_REFER;
 	struct landlock_ruleset_attr attr = {.handled_access_fs = (RIGHT_REFER << 1) - 1};
 	struct landlock_path_beneath_attr beneath = {.parent_fd = root_fd};
 	_cleanup_close_ int fd = -1;
@@ -127,7 +127,8 @@ static const unsigned int allowed_calls[] = {
 	__NR_openat,	   __NR_openat2,	__NR_mkdirat,
 	__NR_symlinkat,	   __NR_linkat,		__NR_unlinkat,
 	__NR_fchmod,	   __NR_ftruncate,	__NR_utimensat,
-	__NR_fstat,	   __NR_statx,
+	__NR_fstat,	   __NR_statx,		__NR_readlinkat,
+	__NR_getdents64,
 #ifdef __NR_newfstatat
 	__NR_newfstatat,
 #endif
@@ -181,14 +182,14 @@ static int restrict_calls(struct err *e)
 }
 #endif
 
-int sandbox_enter(int root_fd, uint64_t max_file, struct err *e)
+int sandbox_enter(int root_fd, uint64_t max_file, uint64_t memory, struct err *e)
 {
 	int r;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_errno(e, -errno, "cannot give up new privileges");
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* no core, and nobody traces it */
-	r = set_limits(max_file, e);
+	r = set_limits(max_file, memory, e);
 	if (r == 0)
 		r = drop_capabilities(e);
 	if (r == 0)

@@ -45,6 +45,42 @@ int io_write_full(int fd, const void *data, size_t n)
 	return 0;
 }
 
+ssize_t io_pread_full(int fd, void *data, size_t n, uint64_t at)
+{
+	size_t done = 0;
+
+	while (done < n) {
+		ssize_t r = pread(fd, (char *)data + done, n - done, (off_t)(at + done));
+
+		if (r == 0)
+			break;
+		if (r < 0) {
+			if (errno == EINTR)
+				continue;
+			return -errno;
+		}
+		done += (size_t)r;
+	}
+	return (ssize_t)done;
+}
+
+int io_pwrite_full(int fd, const void *data, size_t n, uint64_t at)
+{
+	size_t done = 0;
+
+	while (done < n) {
+		ssize_t r = pwrite(fd, (const char *)data + done, n - done, (off_t)(at + done));
+
+		if (r < 0) {
+			if (errno == EINTR)
+				continue;
+			return -errno;
+		}
+		done += (size_t)r;
+	}
+	return 0;
+}
+
 /* One read. 1, 0 at the end, or a negative errno. */
 static int read_more(int fd, size_t max, struct buf *out)
 {

@@ -15,6 +15,10 @@ ssize_t io_read_full(int fd, void *data, size_t n);
 /* Writes all n bytes (a blocking fd). 0 or a negative errno. */
 int io_write_full(int fd, const void *data, size_t n);
 
+/* The same at an offset, whose fd keeps its position. */
+ssize_t io_pread_full(int fd, void *data, size_t n, uint64_t at);
+int io_pwrite_full(int fd, const void *data, size_t n, uint64_t at);
+
 /* Reads the rest of fd into out; -EFBIG when there is more than max. */
 int io_read_all(int fd, size_t max, struct buf *out);
 

@@ -20,15 +20,13 @@
 #include "prepare.h"
 #include "progress.h"
 #include "report.h"
+#include "save.h"
 #include "scratch.h"
 #include "session.h"
 #include "stock.h"
 #include "template.h"
 #include "turn.h"
 #include "vm/find.h"
-
-/* Reading the output disk and writing the workspace, at worst: 2 GiB in small files. */
-#define SAVE_DEADLINE_MS 1800000
 
 /* Emulated boots take seconds, overloaded build servers a multiple; nobody waits five minutes. */
 #define BOOT_DEADLINE_MS 300000
@@ -47,7 +45,7 @@ static void tell_phase(struct build *b, const struct build_phase *p)
 	char text[160];
 
 	if (strcmp(p->name, "copy-in") == 0)
-		all.bytes = b->in_bytes;
+		all.bytes = b->layers[0] ? b->in_moved : b->in_bytes;
 	else if (strcmp(p->name, "save") == 0)
 		all.bytes = b->out_bytes;
 	all.rate = all.ms ? all.bytes * 1000 / all.ms : 0;
@@ -285,63 +283,6 @@ static int prepare(struct build *b, enum verdict_kind *kind, struct err *e)
 	return r;
 }
 
-/* What the worker wrote will take about as much again in the workspace's file system. */
-static int check_output_space(struct build *b, int output_fd, struct err *e)
-{
-	char needed[NUM_TEXT_MAX], left[NUM_TEXT_MAX];
-	struct statvfs v;
-	struct stat st;
-	uint64_t need, free;
-
-	if (fstat(output_fd, &st) < 0 || fstatvfs(b->workspace.parent_fd, &v) < 0)
-		return err_errno(e, -errno, "%s: cannot see how much is free", b->workspace.path);
-	need = (uint64_t)st.st_blocks * 512;
-	free = (uint64_t)v.f_bavail * v.f_frsize;
-	if (need <= free)
-		return 0;
-	return err_set(e, -ENOSPC,
-		       "%s: there is no room for it: it needs %s, and the host's disk has %s free",
-		       b->workspace.path, format_size(need, needed), format_size(free, left));
-}
-
-/* Unpacks the output beside the workspace and swaps the two. */
-static void save(struct build *b, int output_fd)
-{
-	const struct output_limits limits = {b->spec->limits.output, b->spec->limits.files};
-	struct output_result res = {0};
-	const char *hit = NULL;
-	struct err e = ERR_INIT;
-	int r;
-
-	build_phase(b, "save");
-	r = check_output_space(b, output_fd, &e);
-	if (r == 0)
-		r = output_extract(output_fd, &limits, b->workspace.parent_fd, b->workspace.fresh,
-				   SAVE_DEADLINE_MS, &res, &hit, &e);
-	b->out_entries = res.entries;
-	b->out_bytes = res.bytes;
-	if (r == 0)
-		r = workspace_replace(&b->workspace, &b->sources, &res.outside_links, &e);
-	b->outside_links = res.outside_links;
-	if (r < 0) {
-		int code = b->verdict.exit_code;
-		bool limit = r == -E2BIG && hit;
-
-		bool files = hit && strcmp(hit, "files") == 0;
-		uint64_t granted = files ? limits.entries : limits.bytes;
-		uint64_t used = files ? res.entries : res.bytes;
-
-		/* a refusal comes before the entry that is too much is counted */
-		if (limit)
-			b->verdict =
-				verdict_limit(hit, granted, MAX(used, granted + 1), build_now(b));
-		else
-			b->verdict = verdict_make(VERDICT_INFRASTRUCTURE,
-						  "the worker's output was refused: %s", e.text);
-		b->verdict.exit_code = code;
-	}
-}
-
 /* Attempts at forbidden network access fail the build, whatever its own exit code was. */
 void build_judge_denied(struct build *b)
 {
@@ -403,12 +344,19 @@ void build_judge_disk(struct build *b, const struct disks *d)
 	}
 }
 
+/* Whether the worker can mount its workspace, by the program that comes with it. */
+static bool can_mount(const struct build *b)
+{
+	return b->manifest->layers && disks_can_restore(b->manifest->arch);
+}
+
 /* One worker, booted or restored, up to its verdict. */
 static void run_once(struct build *b, const struct template_worker *w, const struct template *t,
-		     struct disks *disks)
+		     const struct kept *k, struct disks *disks)
 {
 	const bool warm = t->memory >= 0;
 	const struct disks_copy stock = stock_disk(b);
+	const struct disks_input input = {k->fd, k->end};
 	char shell[SESSION_WISH_MAX];
 	const struct disks_request q = {.dir = w->cache,
 					.spec = b->spec,
@@ -416,6 +364,7 @@ static void run_once(struct build *b, const struct template_worker *w, const str
 					.n_rules = w->n_rules,
 					.layer = w->layer >= 0,
 					.shell = session_shell_wish(b, shell),
+					.input = k->fd >= 0 ? &input : NULL,
 					.scratch = warm		? &t->scratch
 						   : stock.size ? &stock
 								: NULL};
@@ -430,6 +379,7 @@ static void run_once(struct build *b, const struct template_worker *w, const str
 		.memory = t->memory,
 		.state = t->state,
 		.input_rw = disks->input_rw,
+		.kept = can_mount(b) ? k : NULL,
 		.input = disks->input,
 		.output = disks->output,
 		.scratch = disks->scratch,
@@ -452,6 +402,7 @@ static void run_build(struct build *b, const char *cache, int layer)
 	_cleanup_free_ struct net_rule *rules = NULL;
 	struct template_worker w = {.cache = cache, .layer = layer};
 	struct template t = TEMPLATE_INIT;
+	struct kept kept = KEPT_INIT;
 	struct err e = ERR_INIT;
 
 	if (prepare_rules(b, NET_PHASE_BUILD, &rules, &w.n_rules, &e) < 0) {
@@ -460,20 +411,24 @@ static void run_build(struct build *b, const char *cache, int layer)
 	}
 	w.rules = rules;
 	if (template_get(b, &w, &t)) {
-		run_once(b, &w, &t, &disks);
+		if (can_mount(b))
+			kept_take(b, cache, &kept);
+		run_once(b, &w, &t, &kept, &disks);
 		if (b->verdict.cold) {
 			template_failed(b, &t, b->verdict.reason);
 			disks_done(&disks);
 			buf_done(&b->sources);
+			buf_done(&b->base);
 			b->spent = b->peak;
-			run_once(b, &w, &t, &disks);
+			run_once(b, &w, &t, &kept, &disks);
 		}
 		ui_output_end(&b->ui);
 		build_judge_disk(b, &disks);
 		if (b->verdict.kind == VERDICT_BUILT || b->verdict.kind == VERDICT_FAILED)
-			save(b, disks.output);
+			save_workspace(b, &disks, &kept);
 		build_judge_denied(b);
 	}
+	kept_done(&kept);
 	template_done(b, &t);
 }
 
@@ -543,6 +498,7 @@ void build_done(struct build *b)
 	fd_close(&b->image_fd);
 	fd_close(&b->source_fd);
 	buf_done(&b->sources);
+	buf_done(&b->base);
 	buf_done(&b->outside_links);
 	ui_done(&b->ui);
 	free(b->samples);

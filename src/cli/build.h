@@ -10,6 +10,7 @@
 #include "jobs.h"
 #include "jobserver.h"
 #include "manager/limits.h"
+#include "manager/order.h"
 #include "nested.h"
 #include "play.h"
 #include "record.h"
@@ -37,8 +38,9 @@ struct build_options {
 	enum { SHELL_NONE, SHELL_ALWAYS, SHELL_ON_FAILURE } shell;
 	bool jobserver; /* take processors from make */
 	bool force_tcg;
-	bool refresh; /* run the play and make the template, whatever is in the cache */
-	bool cold;    /* neither make nor use a template */
+	bool refresh;	       /* run the play and make the template, whatever is in the cache */
+	bool cold;	       /* neither make nor use a template */
+	bool verify_workspace; /* compare what is kept of it with the folder, byte by byte */
 	bool debug;
 };
 
@@ -119,6 +121,10 @@ struct build {
 	uint64_t progress_told_ms; /* the last event of it */
 	uint64_t in_entries, in_bytes, out_entries, out_bytes;
 	struct buf sources; /* of this build */
+	uint64_t in_moved;  /* bytes of a layer that was written for it */
+	char layers[ORDER_LAYERS_MAX];
+	struct buf base; /* the list of the workspace that the worker has mounted; none: it has a
+			    copy */
 	struct buf outside_links;
 };
 

@@ -18,6 +18,7 @@ enum {
 	OPT_MACHINE,
 	OPT_REFRESH,
 	OPT_COLD,
+	OPT_VERIFY_WORKSPACE,
 	OPT_TCG,
 	OPT_NICE,
 	OPT_IO,
@@ -52,6 +53,8 @@ static const struct option_def defs[] = {
 	{OPT_REFRESH, "refresh", NULL,
 	 "run the play and make the memory template anew, whatever\nis kept of them", NULL},
 	{OPT_COLD, "cold", NULL, "boot the worker; neither make nor use a memory template", NULL},
+	{OPT_VERIFY_WORKSPACE, "verify-workspace", NULL,
+	 "compare source and workspace with what is kept of them byte\nby byte", NULL},
 	{OPT_TCG, "tcg", NULL, "emulate, even where there is KVM", NULL},
 	{OPT_NICE, "nice", "N", "priority of the worker, over the spec's (10)", NULL},
 	{OPT_IO, "io", "CLASS", "the worker's disk accesses, over the spec's: low, idle, normal",
@@ -97,6 +100,9 @@ static int take_flag(struct build *b, int opt)
 	switch (opt) {
 	case OPT_COLD:
 		b->opt.cold = true;
+		return 0;
+	case OPT_VERIFY_WORKSPACE:
+		b->opt.verify_workspace = true;
 		return 0;
 	case OPT_REFRESH:
 		b->opt.refresh = true;

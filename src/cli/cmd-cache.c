@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* contractor cache: what is kept of plays, how whole it is, and away with it. */
+/* contractor cache: what is kept for later builds, how whole it is, and away with it. */
 #include <errno.h>
 #include <time.h>
 
@@ -96,23 +96,23 @@ static const struct option_def none[] = {{0}};
 const struct option_verb verb_cache_list = {
 	.name = "cache list",
 	.operands = "",
-	.about = "Lists the disks that plays have prepared, kept for later builds, the last used "
-		 "first.\n",
+	.about = "Lists what is kept for later builds, the last used first: disks that plays have\n"
+		 "prepared, memory templates, and disks of workspaces.\n",
 	.defs = none,
 };
 
 const struct option_verb verb_cache_verify = {
 	.name = "cache verify",
 	.operands = "",
-	.about = "Reads all of the disks that are kept; those that are not what was written are\n"
-		 "removed.\n",
+	.about = "Reads what is kept for later builds; what is not as it was written is removed.\n"
+		 "Of the disk of a workspace only the list is read.\n",
 	.defs = none,
 };
 
 const struct option_verb verb_cache_clear = {
 	.name = "cache clear",
 	.operands = "",
-	.about = "Removes all of the disks that are kept, but for those that a build is using.\n",
+	.about = "Removes what is kept for later builds, but for what a build is using.\n",
 	.defs = none,
 };
 
@@ -127,8 +127,8 @@ static int cmd_cache_list(int argc, char **argv)
 		return r;
 	r = each(list_one, &sum, &e);
 	if (r == 0)
-		(void)printf("%zu prepared disks, %s of at most %s\n", sum.n,
-			     format_size(sum.bytes, text), format_size(store_limit(), limit));
+		(void)printf("%zu kept, %s of at most %s\n", sum.n, format_size(sum.bytes, text),
+			     format_size(store_limit(), limit));
 	return finish(r, &sum, &e);
 }
 
@@ -163,8 +163,8 @@ static int cmd_cache_clear(int argc, char **argv)
 
 static const struct cmd_verb verbs[] = {
 	{"clear", cmd_cache_clear, "remove all that no build is using"},
-	{"list", cmd_cache_list, "those that are there, the last used first"},
-	{"verify", cmd_cache_verify, "read them all, remove what is damaged"},
+	{"list", cmd_cache_list, "what is there, the last used first"},
+	{"verify", cmd_cache_verify, "read it all, remove what is damaged"},
 };
 
 int cmd_cache(int argc, char **argv)

@@ -205,6 +205,7 @@ static void print_manifest(const struct manifest *m)
 			     format_size(m->initrd.size, initrd));
 	if (m->cmdline[0])
 		(void)printf("kernel parameters: %s\n", m->cmdline);
+	(void)printf("workspace: %s\n", m->layers ? "in layers" : "by tar");
 	for (size_t i = 0; i < m->n_repositories; i++)
 		(void)printf("repository: %s\n", m->repositories[i]);
 	(void)printf("packages: %zu%s\n", m->n_packages,

@@ -149,17 +149,27 @@ static int write_head(int fd, const struct disks_request *q, struct err *e)
 	return input_write_head(fd, h.files, h.n, e);
 }
 
+static int make_hole(int fd, uint64_t at, uint64_t n)
+{
+	return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)n);
+}
+
 static int make_input(const struct disks_request *q, struct disks *d, struct err *e)
 {
 	char self[64];
 	int r;
 
-	d->input_rw = io_tmpfile(q->dir, e);
+	d->input_rw = q->input ? fcntl(q->input->fd, F_DUPFD_CLOEXEC, 0) : io_tmpfile(q->dir, e);
 	if (d->input_rw < 0)
-		return d->input_rw;
+		return q->input ? err_errno(e, -errno, "the input disk") : d->input_rw;
+	if (q->input && (make_hole(d->input_rw, 0, INPUT_HEAD_SIZE) < 0 ||
+			 make_hole(d->input_rw, q->input->end, INPUT_SIZE - q->input->end) < 0))
+		return err_errno(e, -errno, "%s: cannot empty a part of the input disk", q->dir);
 	if (ftruncate(d->input_rw, INPUT_SIZE) < 0)
 		return err_errno(e, -errno, "%s: cannot make a sparse file of 1 TiB for the input",
 				 q->dir);
+	if (lseek(d->input_rw, 0, SEEK_SET) < 0)
+		return err_errno(e, -errno, "the input disk");
 	r = write_head(d->input_rw, q, e);
 	if (r < 0)
 		return r;

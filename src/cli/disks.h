@@ -30,6 +30,12 @@ struct disks_copy {
 	uint64_t room; /* bytes that it may grow by until it is full */
 };
 
+/* An input disk that there is: it gets another first archive, and goes on at `end`. */
+struct disks_input {
+	int fd;
+	uint64_t end;
+};
+
 /* What the disks are for; pointers are borrowed. */
 struct disks_request {
 	const char *dir; /* where the files are made */
@@ -41,6 +47,7 @@ struct disks_request {
 	const char *shell; /* "MODE TERM ROWS COLS" for a shell in the worker, or NULL */
 	bool layer;	   /* the worker has a layer, made by a play */
 	bool template;	   /* for a worker that becomes a template: no recipe, no environment */
+	const struct disks_input *input;  /* NULL: a new one */
 	const struct disks_copy *scratch; /* NULL: an empty one, by mke2fs */
 };
 

@@ -7,7 +7,7 @@
 
 static const struct cmd_verb verbs[] = {
 	{"build", cmd_build, "run a build in a throw-away virtual machine"},
-	{"cache", cmd_cache, "list, verify or clear the disks that plays have prepared"},
+	{"cache", cmd_cache, "list, verify or clear what is kept for later builds"},
 	{"check", cmd_check, "check a spec, and what its network rules allow"},
 	{"completion", cmd_completion, "print the completions for a shell"},
 	{"config", cmd_config, "show the configuration that holds"},

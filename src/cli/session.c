@@ -54,8 +54,23 @@ static cJSON *message(const char *type)
 	return j;
 }
 
-static void on_packed(int code, const struct input_result *res, uint64_t end_at,
-		      const struct err *e, void *user_data)
+/* Where the layers are now. */
+static void add_layer(struct build *b, const struct kept *k, const struct input_result *res)
+{
+	size_t n = strlen(k->layers);
+
+	memcpy(b->layers, k->layers, n + 1);
+	if (res->layer_size > 0)
+		(void)snprintf(b->layers + n, sizeof(b->layers) - n, "%s%llu+%llu", n ? "," : "",
+			       (unsigned long long)k->end, (unsigned long long)res->layer_size);
+	b->in_moved = res->layer_size;
+	if (res->surprises > 0)
+		ui_say(&b->ui, "workspace: %llu files were not what was remembered of them",
+		       (unsigned long long)res->surprises);
+}
+
+static void on_packed(int code, struct input_result *res, uint64_t end_at, const struct err *e,
+		      void *user_data)
 {
 	cJSON *go = message("go");
 	struct session *s = user_data;
@@ -68,7 +83,12 @@ static void on_packed(int code, const struct input_result *res, uint64_t end_at,
 		session_end(s, &v);
 		return;
 	}
-	if (go && json_add_u64(go, "input", end_at) < 0)
+	if (res->list.len > 0)
+		add_layer(b, s->job->kept, res);
+	else if (s->job->kept)
+		ui_detail(&b->ui, "workspace: it goes by tar: %s", e->text);
+	if (go && (res->list.len > 0 ? !cJSON_AddStringToObject(go, "layers", b->layers)
+				     : json_add_u64(go, "input", end_at) < 0))
 		go = json_free(go);
 	s->go = go;
 	session_go(s);
@@ -76,9 +96,9 @@ static void on_packed(int code, const struct input_result *res, uint64_t end_at,
 		return;
 	b->in_entries = res->entries;
 	b->in_bytes = res->bytes;
-	b->sources.cap = res->sources.cap;
-	if (buf_put(&b->sources, res->sources.data, res->sources.len) < 0)
-		session_end_broken(s, "out of memory");
+	b->sources = res->sources;
+	b->base = res->list;
+	res->sources = res->list = (struct buf){0};
 }
 
 static uint64_t allocated(int fd)
@@ -404,11 +424,17 @@ static void on_signal(struct loop_source *src, const struct signalfd_siginfo *in
 
 static int start_packing(struct session *s, struct err *e)
 {
+	const struct kept *k = s->job->kept;
+	const struct packer_layer layer = {.at = k ? k->end : 0,
+					   .below = {.list = k ? buf_str(&k->list) : "",
+						     .len = k ? k->list.len : 0,
+						     .verify = s->b->opt.verify_workspace}};
 	struct input_skip skip[2];
 	struct input_tree tree = {.skip = skip};
 
 	job_tree(s->b, s->job, &tree, skip);
-	return packer_start(s->loop, s->job->input_rw, &tree, on_packed, s, &s->pack, e);
+	return packer_start(s->loop, s->job->input_rw, &tree, k ? &layer : NULL, on_packed, s,
+			    &s->pack, e);
 }
 
 static int watch(struct session *s, struct err *e)

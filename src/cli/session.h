@@ -4,6 +4,7 @@
 #define CONTRACTOR_CLI_SESSION_H
 
 #include "build.h"
+#include "kept.h"
 #include "manager/order.h"
 
 /* What one manager does: the play of a spec, or its build. Descriptors and rules are borrowed. */
@@ -12,6 +13,9 @@ struct session_job {
 	int memory, state;
 	bool prepare; /* the play, whose changes are on the scratch disk afterwards */
 	int input_rw; /* for the packer */
+	/* the worker mounts its workspace, and returns what it changes; what there is of it, or
+	 * NULL */
+	const struct kept *kept;
 	int input, output, scratch;
 	int layer; /* what the play has prepared, -1: nothing */
 	uint64_t scratch_full_at;

@@ -28,7 +28,8 @@ char *store_print(const struct store_entry *entry)
 	    json_add_u64(j, "size", entry->size) < 0 ||
 	    !cJSON_AddStringToObject(j, "mtime-ns", number) ||
 	    json_add_u64(j, "made", entry->made) < 0 ||
-	    !cJSON_AddStringToObject(j, "sha256", entry->sha256))
+	    !cJSON_AddStringToObject(j, "sha256", entry->sha256) ||
+	    (entry->has_list && !cJSON_AddTrueToObject(j, "list")))
 		return NULL;
 	line = json_print(j);
 	if (!line || asprintf(&text, "%s\n%s\n", line, sha256_hex_of(line, strlen(line), hash)) < 0)
@@ -48,6 +49,7 @@ static int fill(const cJSON *j, struct store_entry *s, struct err *e)
 	    !mtime || parse_u64(mtime, &s->mtime_ns) < 0 || json_u64(j, "size", &s->size) < 0 ||
 	    json_u64(j, "made", &s->made) < 0)
 		return err_set(e, -EBADMSG, "its description is not complete");
+	s->has_list = cJSON_IsTrue(json_get(j, "list"));
 	memcpy(s->key, key, sizeof(s->key));
 	memcpy(s->sha256, sha256, sizeof(s->sha256));
 	memcpy(s->label, label, strlen(label) + 1);

@@ -18,6 +18,7 @@
 #define ENTRIES_MAX	100000
 #define LOCK_LOOK_MS	50
 #define HASH_PAGE	4096
+#define LIST_MAX	(2 * GIB)
 
 /* KEY and what a file's name ends in. */
 struct name {
@@ -85,10 +86,10 @@ static int load(int store, const char *key, struct store_entry *ret, struct err 
 	return 0;
 }
 
-static int open_disk(int store, const char *key, int lock, struct stat *st)
+static int open_disk(int store, const char *key, int how, int lock, struct stat *st)
 {
-	_cleanup_close_ int fd = openat(store, name_of(key, ".img").text,
-					O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	_cleanup_close_ int fd =
+		openat(store, name_of(key, ".img").text, how | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
 	if (fd < 0)
 		return -errno;
@@ -112,9 +113,10 @@ static int check_disk(const struct store_entry *s, const struct stat *st, struct
 	return 0;
 }
 
-static void unlink_both(int store, const char *key)
+static void unlink_all(int store, const char *key)
 {
 	(void)unlinkat(store, name_of(key, ".json").text, 0);
+	(void)unlinkat(store, name_of(key, ".list").text, 0);
 	(void)unlinkat(store, name_of(key, ".img").text, 0);
 }
 
@@ -129,10 +131,10 @@ int store_find(int store, const char *key, uint64_t max_age, int *ret_fd, struct
 	int r = load(store, key, &s, &e);
 
 	ret_damage[0] = '\0';
-	if (r == -ENOENT)
+	if (r == -ENOENT || (r == 0 && s.has_list))
 		return 0;
 	if (r == 0) {
-		fd = open_disk(store, key, LOCK_SH, &st);
+		fd = open_disk(store, key, O_RDONLY, LOCK_SH, &st);
 		if (fd == -EBUSY)
 			return 0; /* it is being removed */
 		if (fd < 0)
@@ -142,7 +144,7 @@ int store_find(int store, const char *key, uint64_t max_age, int *ret_fd, struct
 	}
 	if (r < 0) {
 		(void)snprintf(ret_damage, ERR_TEXT_MAX, "%s", e.text);
-		unlink_both(store, key);
+		unlink_all(store, key);
 		return 0;
 	}
 	if (max_age > 0 && (s.made > now || now - s.made > max_age))
@@ -242,63 +244,169 @@ static int hash_data(int fd, char out[SHA256_HEX_SIZE])
 	return 0;
 }
 
-/* The description beside its place, on the disk: to put it there takes no room any more. */
-static int write_description(int store, const struct store_entry *s, struct err *e)
+/* A file beside its place, on the disk: to put it there takes no room any more. */
+static int write_beside(int store, struct name fresh, const char *data, size_t len, struct err *e)
 {
-	struct name fresh = name_of(s->key, ".json.new");
-	_cleanup_free_ char *text = store_print(s);
-	_cleanup_close_ int fd = -1;
-	int r;
+	_cleanup_close_ int fd =
+		openat(store, fresh.text, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+		       0600);
+	int r = fd < 0 ? -errno : io_write_full(fd, data, len);
 
-	if (!text)
-		return err_oom(e);
-	fd = openat(store, fresh.text, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	r = fd < 0 ? -errno : io_write_full(fd, text, strlen(text));
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
 	return r < 0 ? err_errno(e, r, "cannot write in the cache") : 0;
 }
 
-static int describe_disk(int fd, struct store_entry *s, struct err *e)
+/* The description, and the list if there is one. */
+static int write_description(int store, const struct store_entry *s, const struct buf *list,
+			     struct err *e)
+{
+	_cleanup_free_ char *text = store_print(s);
+	int r = text ? write_beside(store, name_of(s->key, ".json.new"), text, strlen(text), e)
+		     : err_oom(e);
+
+	if (r == 0 && list)
+		r = write_beside(store, name_of(s->key, ".list.new"), list->data, list->len, e);
+	return r;
+}
+
+static int describe_disk(int fd, const struct buf *list, struct store_entry *s, struct err *e)
 {
 	struct stat st;
 	int r;
 
-	if (fsync(fd) < 0 || fchmod(fd, 0600) < 0 || fstat(fd, &st) < 0)
+	if ((!list && fsync(fd) < 0) || fchmod(fd, 0600) < 0 || fstat(fd, &st) < 0)
 		return err_errno(e, -errno, "the disk cannot be kept");
 	s->size = (uint64_t)st.st_size;
 	s->mtime_ns = mtime_ns(&st);
 	s->blocks = (uint64_t)st.st_blocks * 512;
+	s->has_list = list != NULL;
+	if (list) {
+		(void)sha256_hex_of(list->data, list->len, s->sha256);
+		return 0;
+	}
 	r = hash_data(fd, s->sha256);
 	return r < 0 ? err_errno(e, r, "the disk cannot be read") : 0;
 }
 
-int store_keep(int store, int fd, struct store_entry *entry, struct err *e)
+/* Gives a disk without a name the one beside its place; what was taken has it. */
+static int name_disk(int store, int fd, const char *name, struct err *e)
 {
-	struct name disk = name_of(entry->key, ".img.new"), text = name_of(entry->key, ".json.new");
-	struct name img = name_of(entry->key, ".img"), json = name_of(entry->key, ".json");
 	char self[64];
-	int r = describe_disk(fd, entry, e);
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && st.st_nlink > 0)
+		return 0;
+	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	if ((unlinkat(store, name, 0) < 0 && errno != ENOENT) ||
+	    linkat(AT_FDCWD, self, store, name, AT_SYMLINK_FOLLOW) < 0)
+		return err_errno(e, -errno, "the disk cannot be given a name in the cache");
+	return 0;
+}
+
+/* From beside their places to there, the description last. */
+static int put_in_place(int store, const struct store_entry *s, struct err *e)
+{
+	static const char *const ends[][2] = {{".img.new", ".img"},
+					      {".list.new", ".list"},
+					      {".json.new", ".json"}};
+
+	/* for a moment nothing is there, rather than an old description of the new disk */
+	(void)unlinkat(store, name_of(s->key, ".json").text, 0);
+	(void)unlinkat(store, name_of(s->key, ".list").text, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		if (i == 1 && !s->has_list)
+			continue;
+		if (renameat(store, name_of(s->key, ends[i][0]).text, store,
+			     name_of(s->key, ends[i][1]).text) < 0)
+			return err_errno(e, -errno, "the disk cannot be put into the cache");
+	}
+	(void)fsync(store);
+	return 0;
+}
+
+static int keep(int store, int fd, const struct buf *list, struct store_entry *entry, struct err *e)
+{
+	static const char *const ends[] = {".img.new", ".list.new", ".json.new"};
+	int r = describe_disk(fd, list, entry, e);
 
 	if (r == 0)
-		r = write_description(store, entry, e);
-	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-	if (r == 0 && ((unlinkat(store, disk.text, 0) < 0 && errno != ENOENT) ||
-		       linkat(AT_FDCWD, self, store, disk.text, AT_SYMLINK_FOLLOW) < 0))
-		r = err_errno(e, -errno, "the disk cannot be given a name in the cache");
-	if (r == 0) {
-		/* for a moment nothing is there, rather than an old description of the new disk */
-		(void)unlinkat(store, json.text, 0);
-		if (renameat(store, disk.text, store, img.text) < 0 ||
-		    renameat(store, text.text, store, json.text) < 0)
-			r = err_errno(e, -errno, "the disk cannot be put into the cache");
-		(void)fsync(store);
-	}
-	if (r < 0) {
-		(void)unlinkat(store, disk.text, 0);
-		(void)unlinkat(store, text.text, 0);
-	}
+		r = write_description(store, entry, list, e);
+	if (r == 0)
+		r = name_disk(store, fd, name_of(entry->key, ends[0]).text, e);
+	if (r == 0)
+		r = put_in_place(store, entry, e);
+	for (size_t i = 0; r < 0 && i < ARRAY_SIZE(ends); i++)
+		(void)unlinkat(store, name_of(entry->key, ends[i]).text, 0);
 	return r;
+}
+
+int store_keep(int store, int fd, struct store_entry *entry, struct err *e)
+{
+	return keep(store, fd, NULL, entry, e);
+}
+
+int store_put(int store, int fd, const struct buf *list, struct store_entry *entry, struct err *e)
+{
+	return keep(store, fd, list, entry, e);
+}
+
+/* The list of an entry, if it is what was written. */
+static int read_list(int store, const struct store_entry *s, struct buf *out, struct err *e)
+{
+	char hash[SHA256_HEX_SIZE];
+	int r;
+
+	out->cap = LIST_MAX;
+	r = io_read_file(store, name_of(s->key, ".list").text, LIST_MAX, out, NULL);
+	if (r < 0)
+		return err_errno(e, -EBADMSG, "its list cannot be read");
+	if (strcmp(sha256_hex_of(out->data, out->len, hash), s->sha256) != 0)
+		return err_set(e, -EBADMSG, "its list is not what was written");
+	return 0;
+}
+
+int store_take(int store, const char *key, int *ret_fd, struct buf *ret_list, char *ret_damage)
+{
+	struct name img = name_of(key, ".img"), fresh = name_of(key, ".img.new");
+	_cleanup_buf_ struct buf list = {0};
+	_cleanup_close_ int fd = -1;
+	struct err e = ERR_INIT;
+	struct store_entry s;
+	struct stat st;
+	int r = load(store, key, &s, &e);
+
+	ret_damage[0] = '\0';
+	if (r == -ENOENT || (r == 0 && !s.has_list))
+		return 0;
+	if (r == 0) {
+		fd = open_disk(store, key, O_RDWR, LOCK_EX, &st);
+		if (fd == -EBUSY)
+			return 0;
+		r = fd < 0 ? err_errno(&e, fd, "its disk") : check_disk(&s, &st, &e);
+	}
+	if (r == 0)
+		r = read_list(store, &s, &list, &e);
+	/* without a description it is a remnant */
+	if (r == 0 && (unlinkat(store, name_of(key, ".json").text, 0) < 0 ||
+		       renameat(store, img.text, store, fresh.text) < 0))
+		r = err_errno(&e, -errno, "it cannot be taken");
+	if (r < 0) {
+		(void)snprintf(ret_damage, ERR_TEXT_MAX, "%s", e.text);
+		unlink_all(store, key);
+		return 0;
+	}
+	(void)flock(fd, LOCK_UN);
+	*ret_fd = take_fd(&fd);
+	*ret_list = list;
+	list = (struct buf){0};
+	return 1;
+}
+
+void store_drop(int store, const char *key)
+{
+	(void)unlinkat(store, name_of(key, ".img.new").text, 0);
+	unlink_all(store, key);
 }
 
 static int by_use(const void *a, const void *b)
@@ -355,25 +463,28 @@ int store_list(int store, struct store_entry **ret, size_t *ret_n, struct err *e
 int store_remove(int store, const char *key)
 {
 	struct stat st;
-	_cleanup_close_ int fd = open_disk(store, key, LOCK_EX, &st);
+	_cleanup_close_ int fd = open_disk(store, key, O_RDONLY, LOCK_EX, &st);
 
 	if (fd == -EBUSY)
 		return fd;
-	unlink_both(store, key);
+	unlink_all(store, key);
 	return 0;
 }
 
 int store_verify(int store, const struct store_entry *entry, struct err *e)
 {
 	const struct store_entry *s = entry;
+	_cleanup_buf_ struct buf list = {0};
 	char hash[SHA256_HEX_SIZE];
 	struct stat st;
-	_cleanup_close_ int fd = open_disk(store, s->key, LOCK_SH, &st);
+	_cleanup_close_ int fd = open_disk(store, s->key, O_RDONLY, LOCK_SH, &st);
 	int r = fd < 0 ? err_errno(e, -EBADMSG, "its disk cannot be opened")
 		       : check_disk(s, &st, e);
 
 	if (r < 0)
 		return r;
+	if (s->has_list)
+		return read_list(store, s, &list, e);
 	if (hash_data(fd, hash) < 0)
 		return err_set(e, -EBADMSG, "its disk cannot be read");
 	return strcmp(hash, s->sha256) == 0
@@ -384,7 +495,8 @@ int store_verify(int store, const struct store_entry *entry, struct err *e)
 /* What a killed build has left of an entry; whoever makes one now has its lock. */
 static void sweep_one(int store, const char *key)
 {
-	static const char *const ends[] = {".img.new", ".json.new", ".img", ".lock"};
+	static const char *const ends[] = {".img.new", ".list.new", ".json.new",
+					   ".img",     ".list",	    ".lock"};
 	_cleanup_close_ int lock =
 		openat(store, name_of(key, ".lock").text,
 		       O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
@@ -395,7 +507,7 @@ static void sweep_one(int store, const char *key)
 		bool described = faccessat(store, name_of(key, ".json").text, F_OK, 0) == 0;
 
 		/* the disk and the lock of an entry that is whole stay */
-		if (i < 2 || !described)
+		if (i < 3 || !described)
 			(void)unlinkat(store, name_of(key, ends[i]).text, 0);
 	}
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The user's cache of prepared disks: entries by key, whole or not there, and never taken away in
- * use. */
+/* The user's cache of disks and templates: entries by key, whole or not there, and never taken away
+ * in use. */
 /*
  * An entry is KEY.img, the disk, and KEY.json, what is known of it: a line of JSON and a line with
  * the SHA-256 of the first. The disk is linked in before its description is renamed in, so that
  * what has no description is a remnant. KEY.lock is held by whoever makes the entry. Who uses an
  * entry has a shared lock (flock) on the open disk; who removes one, the exclusive lock.
+ *
+ * An entry that builds go on writing to has also KEY.list, what its owner knows of the disk. It is
+ * taken out of the store for as long: killed meanwhile, it is a remnant.
  */
 #ifndef CONTRACTOR_CLI_STORE_H
 #define CONTRACTOR_CLI_STORE_H
@@ -13,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/sha256.h"
 
@@ -26,7 +30,9 @@ struct store_entry {
 	uint64_t mtime_ns;	      /* of the disk when it was done */
 	uint64_t made, used;	      /* seconds since 1970: when it was made, and last used */
 	uint64_t blocks;	      /* bytes that it takes on the host's disk */
-	char sha256[SHA256_HEX_SIZE]; /* of the pages that are not all zeros, with their places */
+	/* of the pages that are not all zeros, with their places; where there is a list, of that */
+	char sha256[SHA256_HEX_SIZE];
+	bool has_list;
 };
 
 /* CACHE/layers, made where it is missing, owned by the user and closed to others: its descriptor.
@@ -56,6 +62,23 @@ int store_lock(int store, const char *key, uint64_t wait_ms, void (*waiting)(voi
  * the caller's. 0 or a negative errno: then the store is as before.
  */
 int store_keep(int store, int fd, struct store_entry *entry, struct err *e);
+
+/*
+ * Takes an entry with a list out of the store, for its lock's holder: the disk, open for reading
+ * and writing, and the list, which are the caller's. 1, or 0 when there is none, and *ret_damage as
+ * in store_find.
+ */
+int store_take(int store, const char *key, int *ret_fd, struct buf *ret_list, char *ret_damage);
+
+/*
+ * Puts it back, or a disk without a name in for the first time; as store_keep, but the disk's
+ * content is neither hashed nor waited for until it is on the host's disk: the list must tell
+ * whether the machine has been started anew since. On failure it is gone.
+ */
+int store_put(int store, int fd, const struct buf *list, struct store_entry *entry, struct err *e);
+
+/* Removes what its lock's holder has taken, or has not put. */
+void store_drop(int store, const char *key);
 
 /* The entries that have a description, the last used first; *ret is malloc'ed. 0 or negative. */
 int store_list(int store, struct store_entry **ret, size_t *ret_n, struct err *e);

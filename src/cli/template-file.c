@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "base/io.h"
 #include "base/json.h"
 #include "manager/order.h"
 
@@ -71,18 +72,8 @@ struct copy {
 static int copy_block(uint64_t at, const char *data, size_t n, void *user_data)
 {
 	const struct copy *c = user_data;
-	uint64_t to = at - c->from_at + c->to_at;
 
-	while (n > 0) {
-		ssize_t done = pwrite(c->to, data, n, (off_t)to);
-
-		if (done < 0)
-			return -errno;
-		data += done;
-		n -= (size_t)done;
-		to += (size_t)done;
-	}
-	return 0;
+	return io_pwrite_full(c->to, data, n, at - c->from_at + c->to_at);
 }
 
 int template_copy(int from, uint64_t from_at, int to, uint64_t to_at, uint64_t size)

@@ -188,6 +188,11 @@ int workspace_replace(struct workspace *w, const struct buf *sources,
 	return r;
 }
 
+void workspace_settle(struct workspace *w)
+{
+	w->guard = guard_free(w->guard);
+}
+
 void workspace_done(struct workspace *w)
 {
 	w->guard = guard_free(w->guard);

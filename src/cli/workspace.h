@@ -46,6 +46,9 @@ int workspace_open(const char *path, const char *state_dir, unsigned wait_s,
 int workspace_replace(struct workspace *w, const struct buf *sources,
 		      const struct buf *outside_links, struct err *e);
 
+/* Removes the old tree now, and waits for it. */
+void workspace_settle(struct workspace *w);
+
 void workspace_done(struct workspace *w);
 
 #endif

@@ -32,6 +32,9 @@ enum order_template {
 #define ORDER_STATE_MAX (64 * MIB)
 /* Bytes of a seed for the random numbers of what is restored. */
 #define ORDER_SEED_SIZE 32
+/* OFFSET+SIZE[,OFFSET+SIZE...] in bytes, with its NUL: the layers on an input disk, lowest first.
+ */
+#define ORDER_LAYERS_MAX 512
 
 /* Times in milliseconds, sizes in bytes. */
 struct order {

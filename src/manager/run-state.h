@@ -16,7 +16,7 @@
 #define RUN_STOP_DEADLINE_MS 10000
 #define RUN_SEND_DEADLINE_MS 10000
 
-#define RUN_GO_MAX 128
+#define RUN_GO_MAX (128 + ORDER_LAYERS_MAX)
 
 enum stage {
 	STAGE_ORDER, /* waits for the order */
@@ -38,8 +38,9 @@ struct run {
 	struct ctl_state ctl;
 	bool held;	    /* nothing is said or counted until then: this machine is saved */
 	bool go;	    /* the CLI has said that the input is complete */
-	uint64_t input_end; /* where it ends on the disk */
-	bool kvm;	    /* and QEMU has query-stats */
+	uint64_t input_end; /* where its archive ends on the disk */
+	char layers[ORDER_LAYERS_MAX]; /* on it in place of an archive, "" for none */
+	bool kvm;		       /* and QEMU has query-stats */
 	struct {
 		bool blocks, vcpus, kvm;
 	} asked; /* and not yet answered */

@@ -210,7 +210,7 @@ int run_resume(struct run *r, const cJSON *msg)
 int run_go_line(const struct run *r, char out[RUN_GO_MAX])
 {
 	unsigned char seed[ORDER_SEED_SIZE];
-	char hex[2 * ORDER_SEED_SIZE + 1] = "";
+	char hex[2 * ORDER_SEED_SIZE + 1] = "", end[32];
 
 	memcpy(seed, r->seed, sizeof(seed));
 	if (r->order.template == ORDER_TEMPLATE_USE &&
@@ -218,6 +218,7 @@ int run_go_line(const struct run *r, char out[RUN_GO_MAX])
 		return -EIO;
 	if (r->order.template != ORDER_TEMPLATE_NONE)
 		(void)text_hex(seed, sizeof(seed), hex);
-	return snprintf(out, RUN_GO_MAX, "go %" PRId64 " %" PRIu64 "%s%s\n", (int64_t)time(NULL),
-			r->input_end, hex[0] ? " " : "", hex);
+	(void)snprintf(end, sizeof(end), "%" PRIu64, r->input_end);
+	return snprintf(out, RUN_GO_MAX, "go %" PRId64 " %s%s%s\n", (int64_t)time(NULL),
+			r->layers[0] ? r->layers : end, hex[0] ? " " : "", hex);
 }

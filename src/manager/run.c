@@ -8,7 +8,8 @@
  *	manager: accelerator {name, why}
  *	manager: phase {name, at-ms} boot, ready, copy-in, build, copy-out, done;
  *				     or boot, ready, prepare, done
- *	CLI:     go {input}          the input disk is complete, and ends here
+ *	CLI:     go {input}          the input disk is complete, and ends here; or {layers}: where
+ *	                             on it the layers of the workspace are
  *	manager: held                instead of waiting for `go`: the machine around manager and
  *				     worker may be saved now, and whoever restores it says
  *	CLI:     go {input, time, seed, own-seed, time-ms, cpu-time-ms, log, rules}
@@ -223,6 +224,16 @@ static void take_order(struct run *r, const cJSON *msg)
 			   e.text[0] ? e.text : strerror(-n));
 }
 
+/* What is wrong with it the worker will tell. */
+static void take_input(struct run *r, const cJSON *msg)
+{
+	const char *layers = json_str(msg, "layers");
+
+	r->input_end = json_u64_or(msg, "input", 0);
+	if (layers && layers[strspn(layers, "0123456789+,")] == '\0')
+		(void)snprintf(r->layers, sizeof(r->layers), "%s", layers);
+}
+
 static void on_frame(const struct proto_frame *f, void *user_data)
 {
 	struct run *r = user_data;
@@ -243,7 +254,7 @@ static void on_frame(const struct proto_frame *f, void *user_data)
 	if (type && strcmp(type, "build") == 0) {
 		take_order(r, msg);
 	} else if (type && strcmp(type, "go") == 0) {
-		r->input_end = json_u64_or(msg, "input", 0);
+		take_input(r, msg);
 		if (r->held && run_resume(r, msg) < 0) {
 			run_finish(r, "broken", "the manager cannot go on from where it was saved");
 			return;

@@ -46,7 +46,7 @@ class Image(case.Case):
     def test_inspect(self):
         text = self.run_ok("inspect", "worker.img")
         for line in ("architecture: x86_64", "suite: bookworm", "size: 1 MiB (1048576 bytes)",
-                     "kernel parameters: quiet", "repository: http://deb.example.org/debian",
+                     "kernel parameters: quiet", "workspace: by tar", "repository: http://deb.example.org/debian",
                      "packages: 2, Ansible among them"):
             self.assertIn(line + "\n", text)
         self.assertEqual(self.run_ok("inspect", "--packages", "worker.img"), "ansible-core\nmake\n")

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "archive/guard.h"
@@ -17,7 +18,8 @@
 static int usage(void)
 {
 	(void)fputs("usage: tool input DISK SOURCE WORKSPACE|- STATE [SKIP...]\n"
-		    "       tool output DISK PARENT NAME BYTES ENTRIES DEADLINE LINKS\n"
+		    "       tool output DISK PARENT NAME BYTES ENTRIES DEADLINE LINKS [SOURCE "
+		    "WORKSPACE [COPIES]]\n"
 		    "       tool swap PARENT FRESH NAME\n"
 		    "       tool remove PARENT NAME\n"
 		    "       tool save DISK PARENT NAME STEP LOCK\n",
@@ -108,24 +110,61 @@ static int cmd_input(int argc, char **argv)
 	return report(o, r, &e);
 }
 
-/* LINKS is the file that takes the links which lead out. */
-static int cmd_output(char **argv)
+/* A layer of source and workspace, in a file without a name: its descriptor. */
+static int make_base(char **argv, struct input_result *res, struct err *e)
 {
-	_cleanup_close_ int fd = -1, parent = -1;
+	_cleanup_close_ int fd = memfd_create("base", MFD_CLOEXEC), src = -1, ws = -1;
+	struct input_tree t;
+	int r;
+
+	src = open_folder(argv[0]);
+	ws = open_folder(argv[1]);
+	t = (struct input_tree){
+		.workspace_fd = ws,
+		.source_fd = src,
+		.workspace_name = argv[1],
+		.source_name = argv[0],
+		.old_sources = "",
+		.outside_links = "",
+	};
+	r = input_write_layer(fd, 0, NULL, &t, res, e);
+	return r < 0 ? r : take_fd(&fd);
+}
+
+/*
+ * LINKS is the file that takes the links which lead out. SOURCE and WORKSPACE are what the worker
+ * had in a layer, COPIES the folder that may have copies of it.
+ */
+static int cmd_output(int argc, char **argv)
+{
+	_cleanup_close_ int fd = -1, parent = -1, base_fd = -1, copies = -1;
+	_cleanup_(input_result_done) struct input_result layer = {0};
 	struct output_result res = {0};
 	struct output_limits limits;
+	struct output_base base;
 	struct err e = ERR_INIT;
 	cJSON *o = cJSON_CreateObject();
 	const char *hit = NULL;
 	uint64_t deadline;
-	int r;
+	int r = 0;
 
 	if (parse_size(argv[3], &limits.bytes) < 0 || parse_u64(argv[4], &limits.entries) < 0 ||
 	    parse_duration(argv[5], &deadline) < 0)
 		return usage();
 	fd = open(argv[0], O_RDONLY | O_CLOEXEC);
 	parent = open_folder(argv[1]);
-	r = output_extract(fd, &limits, parent, argv[2], deadline, &res, &hit, &e);
+	if (argc > 7)
+		r = base_fd = make_base(argv + 7, &layer, &e);
+	if (argc > 9)
+		copies = open_folder(argv[9]);
+	base = (struct output_base){.fd = base_fd,
+				    .list = buf_str(&layer.list),
+				    .len = layer.list.len,
+				    .workspace_fd = copies,
+				    .laid_fd = -1};
+	if (r >= 0)
+		r = output_extract(fd, argc > 7 ? &base : NULL, &limits, parent, argv[2], deadline,
+				   &res, &hit, &e);
 	if (r == 0)
 		r = io_write_file_atomic(argv[6],
 					 res.outside_links.data ? res.outside_links.data : "",
@@ -160,7 +199,7 @@ static int cmd_save(char **argv)
 	if (strcmp(argv[3], "guarded") == 0)
 		(void)raise(SIGKILL);
 	if (r == 0)
-		r = output_extract(fd, &limits, parent, "fresh", 60000, &res, &hit, &e);
+		r = output_extract(fd, NULL, &limits, parent, "fresh", 60000, &res, &hit, &e);
 	if (strcmp(argv[3], "extracted") == 0)
 		(void)raise(SIGKILL);
 	if (r == 0)
@@ -179,8 +218,8 @@ int main(int argc, char **argv)
 	log_setup("tool", LOG_WARNING);
 	if (argc >= 6 && strcmp(argv[1], "input") == 0)
 		return cmd_input(argc - 2, argv + 2);
-	if (argc == 9 && strcmp(argv[1], "output") == 0)
-		return cmd_output(argv + 2);
+	if ((argc == 9 || argc == 11 || argc == 12) && strcmp(argv[1], "output") == 0)
+		return cmd_output(argc - 2, argv + 2);
 	if (argc == 7 && strcmp(argv[1], "save") == 0)
 		return cmd_save(argv + 2);
 	if (argc < 4)

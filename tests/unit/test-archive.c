@@ -212,7 +212,7 @@ static int extract(int fd, uint64_t deadline_ms, struct err *e)
 	const struct output_limits limits = {.bytes = GIB, .entries = 1000000};
 	struct output_result res = {0};
 	const char *hit = "";
-	int r = output_extract(fd, &limits, top_fd, "fresh", deadline_ms, &res, &hit, e);
+	int r = output_extract(fd, NULL, &limits, top_fd, "fresh", deadline_ms, &res, &hit, e);
 
 	buf_done(&res.outside_links);
 	(void)close(fd);
@@ -266,7 +266,8 @@ START_TEST(output_disk_full)
 		(void)snprintf(name, sizeof(name), "mnt/filler%d", i);
 		put_file(name, "x");
 	}
-	ck_assert_int_eq(output_extract(fd, &limits, mnt, "fresh", 30000, &res, &hit, &e), -ENOSPC);
+	ck_assert_int_eq(output_extract(fd, NULL, &limits, mnt, "fresh", 30000, &res, &hit, &e),
+			 -ENOSPC);
 	ck_assert(!is_there("mnt/fresh"));
 	(void)close(mnt);
 	(void)close(fd);

@@ -427,7 +427,7 @@ END_TEST
 
 START_TEST(files)
 {
-	char dir[] = "/tmp/contractor-test-XXXXXX", path[128];
+	char dir[] = "/tmp/contractor-test-XXXXXX", path[128], there[10];
 	struct buf b = {0};
 	struct err e = ERR_INIT;
 	int fd;
@@ -435,7 +435,12 @@ START_TEST(files)
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	fd = io_tmpfile(dir, &e);
 	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(io_pwrite_full(fd, "hello", 5, 3), 0);
+	ck_assert_int_eq(io_pread_full(fd, there, sizeof(there), 4), 4);
+	ck_assert_mem_eq(there, "ello", 4);
+	ck_assert_int_eq(io_pread_full(fd, there, sizeof(there), 9), 0);
 	close(fd);
+	ck_assert_int_eq(io_pwrite_full(fd, "x", 1, 0), -EBADF);
 	(void)snprintf(path, sizeof(path), "%s/a/b", dir);
 	ck_assert_int_eq(io_mkdir_p(path, 0700, &e), 0);
 	ck_assert_int_eq(io_mkdir_p(path, 0700, &e), 0);
