@@ -87,6 +87,18 @@ class User(case.Case):
             self.assertNotIn("Sanitizer", r.err)
             self.assertNotIn("runtime error", r.err)
 
+    @staticmethod
+    def traced(pid):
+        """The program that strace runs, which has tried ptrace on a child before; None: not yet."""
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+            for child in f.read().split():
+                try:
+                    if os.readlink(f"/proc/{child}/exe") == os.path.realpath(case.PROGRAM):
+                        return int(child)
+                except OSError:
+                    continue
+        return None
+
     def descriptors_at_exit(self, pid):
         """What a process has open while strace delays its exit_group, by polling until it is gone."""
         last = {}
@@ -105,9 +117,8 @@ class User(case.Case):
             p = self.start("build", "spec.yaml", wrap=(
                 "strace", "-q", "-o", "/dev/null", "-e", "trace=exit_group",
                 "-e", "inject=exit_group:delay_enter=2000000"))
-            child = f"/proc/{p.pid}/task/{p.pid}/children"
-            self.wait_for("contractor under strace", lambda: open(child).read().split())
-            fds = self.descriptors_at_exit(int(open(child).read().split()[0]))
+            self.wait_for("contractor under strace", lambda: self.traced(p.pid))
+            fds = self.descriptors_at_exit(self.traced(p.pid))
             r = self.finish(p)
             self.assertEqual(r.exit, expect, r)
             self.assertEqual(sorted(fds), ["0", "1", "2"], fds)

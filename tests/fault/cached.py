@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Layers and memory templates through kill -9, SIGSTOP and full disks at each step of making and
-using them, and restored again and again: each next build is right.
+"""Layers, memory templates and kept workspaces through kill -9, SIGSTOP and full disks at each step
+of making and using them, and restored again and again: each next build is right.
 
 CONTRACTOR_KILLS says how often for each step and process, CONTRACTOR_RESTORES how many restores in
 a row (20 and 200 by tests/fault/run.sh); without them a few are picked. The layers need an image
@@ -28,11 +28,16 @@ AT_ONCE = 8 if TIMES else 3
 TEMPLATE_STEPS = {"boot": ("boot", 1, 3.0), "saved": ("ready", 1, 0.1),
                   "restored": ("restore", 1, 0.2), "begun": ("copy-in", 1, 0.2),
                   "built": ("build", 1, 1.0)}
+WORKSPACE_STEPS = {"taken": ("start", 1, 0.1), "packed": ("restore", 1, 0.2),
+                   "changed": ("build", 1, 0.5), "returned": ("copy-out", 1, 0.05),
+                   "laid": ("save", 1, 0.1)}
 LAYER_STEPS = {"play": ("prepare", 1, 5.0), "kept": ("keep", 1, 0.3), "used": ("boot", 2, 1.0)}
 # With few kills; with many all of them are met.
 SHORT = {("template", "kill", "saved", "cli"), ("template", "kill", "restored", "qemu"),
          ("template", "stop", "restored", "keeper"), ("template", "fill", "boot", ""),
-         ("layer", "kill", "kept", "cli")}
+         ("layer", "kill", "kept", "cli"), ("workspace", "kill", "taken", "cli"),
+         ("workspace", "kill", "laid", "cli")}
+CHANGE = "for i in $(seq 100); do echo $i >> many/$i; done; rm many/7; echo x >> ../made\n"
 # a cache of its own that is full once the file `now` is there, and empty again for the second build
 FILLED = """
 mount -t tmpfs -o size=1280m small "$1"
@@ -41,6 +46,10 @@ mkdir "$1"/contractor
 while [ $more -gt 0 ]; do
 	if fallocate -l $((n + more))M "$1/fill"; then n=$((n + more)); else more=$((more / 2)); fi
 done) 2>/dev/null &
+if [ "$3" = workspace ]; then
+	"$2" build spec.yaml >/dev/null 2>&1
+	echo more >> code/data
+fi
 "$2" build --json spec.yaml >out 2>err && first=0 || first=$?
 wait $! || true
 rm -f "$1/fill"
@@ -79,8 +88,14 @@ class Cached(warm.Warm):
             more["ansible"] = [{"hosts": "worker", "gather_facts": False, "tasks": [
                 {"shell": "cat /proc/sys/kernel/random/uuid >/made; sync; test -s /made"}]}]
             self.warm_spec(warm.WHO + "test -s /made\n", **more)
+        elif kind == "workspace":
+            for i in range(300):
+                self.write(f"code/many/{i}", str(i) * 100)
+            self.warm_spec(warm.WHO + CHANGE, **more)
+            self.right()
         else:
             self.warm_spec(warm.WHO, **more)
+        self.kind = kind
 
     def process(self, pid, who):
         if who == "cli":
@@ -109,11 +124,21 @@ class Cached(warm.Warm):
         self.check_worker(said, before, time.time())
         self.assertIn(self.report()["template"]["what"], ("made", "used"), r)
         self.assertIn(" 0 damaged", self.contractor("cache", "verify").out)
+        self.assertEqual(said["data"], self.read("code/data").split()[-1])
+        self.assertFalse(os.path.exists(self.path("ws/src/many/7")))
+        for n in ("8", "100", "299") if os.path.exists(self.path("code/many")) else ():
+            more = "" if int(n) > 100 else n + "\n"
+            self.assertEqual(self.read("ws/src/many/" + n), n * 100 + more)
+        self.assertEqual([n for n in os.listdir(self.dir) if n.startswith(".contractor-")], [])
+        for name in os.listdir(self.path("home/.cache/contractor/layers")):
+            self.assertNotIn(".new", name)
 
     def fault(self, how, step, who):
         """Kills, or stops for a while, one of the processes of a build that makes all anew."""
+        how_new = () if self.kind == "workspace" else ("--refresh",)
+        self.write("code/data", f"data {random.random()}\n")
         with open(self.path("out"), "w") as out, open(self.path("err"), "w") as err:
-            p = self.start("build", "--json", "--refresh", "spec.yaml", stdout=out, stderr=err)
+            p = self.start("build", "--json", *how_new, "spec.yaml", stdout=out, stderr=err)
             self.come_to(step, p)
             victim = self.process(p.pid, who)
             if victim is not None:
@@ -149,7 +174,8 @@ class Cached(warm.Warm):
         self.write("err", "")
         cache = self.path("home/.cache")
         os.makedirs(cache, exist_ok=True)
-        p = self.start("-rm", "sh", "-ec", FILLED, "sh", cache, case.PROGRAM, program="unshare")
+        p = self.start("-rm", "sh", "-ec", FILLED, "sh", cache, case.PROGRAM, self.kind,
+                       program="unshare")
         self.come_to(step, p)
         self.write("now", "")
         r = self.finish(p)
@@ -162,7 +188,7 @@ class Cached(warm.Warm):
             "not kept" in self.read("err")
 
     def often(self, kind, how, step, who):
-        steps = {**TEMPLATE_STEPS, **LAYER_STEPS}
+        steps = {**TEMPLATE_STEPS, **LAYER_STEPS, **WORKSPACE_STEPS}
         self.use(kind)
         met = 0
         for _ in range(TIMES or 1):
@@ -192,6 +218,14 @@ for st in LAYER_STEPS:
             if st != "kept" or w == "cli":
                 add("layer", hw, st, w)
     add("layer", "fill", st, "")
+
+
+for st in WORKSPACE_STEPS:
+    for hw in ("kill", "stop"):
+        for w in ("cli", "manager", "qemu"):
+            if st not in ("taken", "laid") or w == "cli":
+                add("workspace", hw, st, w)
+    add("workspace", "fill", st, "")
 
 
 class Restored(warm.Warm):
