@@ -306,17 +306,34 @@ int layer_symlink(struct layer *l, const char *path, const char *target, const s
 	return r < 0 ? r : remember(l, &n, true, e);
 }
 
+/* Bytes of holes; fewer blocks than bytes may also be a file system's that compresses. */
+static uint64_t count_holes(int fd, const struct stat *st)
+{
+	off_t at = 0, hole;
+	uint64_t sum = 0;
+
+	if (st->st_blocks * 512 >= st->st_size)
+		return 0;
+	while (at < st->st_size && (hole = lseek(fd, at, SEEK_HOLE)) >= 0 && hole < st->st_size) {
+		at = lseek(fd, hole, SEEK_DATA);
+		/* no data behind it */
+		if (at < 0 || at > st->st_size)
+			at = st->st_size;
+		sum += (uint64_t)(at - hole);
+	}
+	return sum;
+}
+
 /*
  * A file that overlayfs copies up loses its other names and its holes: such a tree goes by tar. Of
  * names those count that are in the tree.
  */
-static int check_kind(struct layer *l, const char *path, const struct stat *st, const char *name,
-		      struct err *e)
+static int check_kind(struct layer *l, const char *path, uint64_t holes, const struct stat *st,
+		      const char *name, struct err *e)
 {
-	uint64_t there = (uint64_t)st->st_blocks * 512, size = (uint64_t)st->st_size;
 	int r;
 
-	l->holes += size > there ? size - there : 0;
+	l->holes += holes;
 	if (l->holes > HOLES_MAX)
 		return err_set(e, -EOPNOTSUPP, "%s: has a hole, which a layer would fill", name);
 	if (st->st_nlink == 1)
@@ -374,18 +391,19 @@ int layer_file(struct layer *l, const char *path, int fd, const struct stat *st,
 {
 	struct layer_entry old;
 	const struct layer_entry *below = look_below(l, path, &old);
+	const uint64_t holes = count_holes(fd, st);
 	struct layer_entry n = {.type = FILTER_FILE,
 				.mode = st->st_mode,
 				.mtime = st->st_mtim,
 				.size = (uint64_t)st->st_size,
 				.from_workspace = from_workspace,
-				.has_holes = st->st_blocks * 512 < st->st_size,
+				.has_holes = holes > 0,
 				.from = layer_ident_of(st, &l->began),
 				.path = path,
 				.target = ""};
 	int r;
 
-	r = check_kind(l, path, st, name, e);
+	r = check_kind(l, path, holes, st, name, e);
 	if (r < 0)
 		return r;
 	if (below && is_known(l, &old, fd, st))
