@@ -40,7 +40,7 @@ class Any(case.Case):
             f.seek(manifest[name]["offset"])
             return f.read(manifest[name]["size"])
 
-    def make_image(self):
+    def make_image(self, layers=False):
         """The kernel and the modules of the test image, busybox, and the stub."""
         with open(case.IMAGE + ".json", encoding="utf-8") as f:
             manifest = json.load(f)
@@ -65,7 +65,7 @@ class Any(case.Case):
                 offset += (len(data) + 4095) // 4096 * 4096
             f.truncate(offset)
         manifest["root"]["fs"] = "none"
-        manifest.update(size=offset, packages=[], repositories=[], suite="")
+        manifest.update(size=offset, packages=[], repositories=[], suite="", layers=layers)
         self.write("worker.img.json", json.dumps(manifest))
 
     def test_build(self):
@@ -83,6 +83,15 @@ class Any(case.Case):
         self.assertEqual(self.report()["build-exit-code"], 3)
         self.assertEqual(self.read("ws/result"), "made\n")
         self.assertEqual(os.readlink(self.path("ws/src/link")), "readme")
+
+    def test_not_for_layers(self):
+        """A manifest that promises too much: the worker says so, and nobody waits."""
+        if not case.IMAGE:
+            self.skipTest("CONTRACTOR_TEST_IMAGE is not set (tests/run.sh makes an image)")
+        self.make_image(layers=True)
+        self.spec("true", image=False, isolation="single")
+        r = self.build(expect=5, timeout=120)
+        self.assertRegex(r.err, "infrastructure: .*the workspace cannot be unpacked")
 
 
 if __name__ == "__main__":
