@@ -30,7 +30,7 @@ struct input_file {
 	mode_t mode;
 };
 
-/* A file or folder that is left out of the source wherever it is met (image, workspace). */
+/* A file or folder that is left out of the source wherever it is met (image, workspace, cache). */
 struct input_skip {
 	dev_t dev;
 	ino_t ino;

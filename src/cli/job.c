@@ -6,6 +6,7 @@
 
 #include "disks.h"
 #include "home.h"
+#include "paths.h"
 
 /* A limit of 0 would be none, or refused: 1 is as good as nothing. */
 static uint64_t left(uint64_t granted, uint64_t spent)
@@ -81,8 +82,10 @@ void job_order(const struct build *b, const struct session_job *job, struct orde
 }
 
 void job_tree(const struct build *b, const struct session_job *job, struct input_tree *t,
-	      struct input_skip skip[2])
+	      struct input_skip skip[JOB_SKIP_MAX])
 {
+	_cleanup_free_ char *cache = NULL;
+	struct err e = ERR_INIT;
 	struct stat st;
 
 	if (job->prepare) {
@@ -107,10 +110,12 @@ void job_tree(const struct build *b, const struct session_job *job, struct input
 		.outside_links = buf_str(&b->workspace.outside_links),
 		.outside_links_len = b->workspace.outside_links.len,
 	};
-	/* with `source: .` both lie in the source, and neither is source */
+	/* with `source: .` all of these may lie in the source, and none is source */
 	if (b->workspace.fd >= 0 && fstat(b->workspace.fd, &st) == 0)
 		skip[t->n_skip++] = (struct input_skip){st.st_dev, st.st_ino};
 	if (fstat(b->image_fd, &st) == 0)
+		skip[t->n_skip++] = (struct input_skip){st.st_dev, st.st_ino};
+	if (paths_cache(&cache, &e) == 0 && stat(cache, &st) == 0)
 		skip[t->n_skip++] = (struct input_skip){st.st_dev, st.st_ino};
 }
 

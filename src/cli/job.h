@@ -17,12 +17,15 @@ bool job_keeps_home(const struct build *b, const struct session_job *job);
 /* What is left of the times and of the log, into an order. */
 void job_limits_left(const struct build *b, struct order *o);
 
+/* The workspace, the image and the cache. */
+#define JOB_SKIP_MAX 3
+
 /*
  * What goes into the worker: the build's workspace and source, or the files of its play. `skip` has
  * room for what is left out; both are borrowed by *t, as is all that the build owns.
  */
 void job_tree(const struct build *b, const struct session_job *job, struct input_tree *t,
-	      struct input_skip skip[2]);
+	      struct input_skip skip[JOB_SKIP_MAX]);
 
 /* What is left of network.bandwidth's total; 0: there is none. */
 uint64_t job_total(const struct build *b);

@@ -429,7 +429,7 @@ static int start_packing(struct session *s, struct err *e)
 					   .below = {.list = k ? buf_str(&k->list) : "",
 						     .len = k ? k->list.len : 0,
 						     .verify = s->b->opt.verify_workspace}};
-	struct input_skip skip[2];
+	struct input_skip skip[JOB_SKIP_MAX];
 	struct input_tree tree = {.skip = skip};
 
 	job_tree(s->b, s->job, &tree, skip);

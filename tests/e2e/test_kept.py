@@ -152,6 +152,17 @@ class Kept(test_layers.Ways):
         self.assertEqual(most, LAYERS)
         self.assertLess(self.layers(), LAYERS)
 
+    def test_cache_in_source(self):
+        """Its files are no source, as little as the workspace."""
+        self.write("code/a", "a\n")
+        self.env["XDG_CACHE_HOME"] = self.path("code/cache")
+        self.env["CONTRACTOR_CACHE_DIR"] = self.path("code/cache")
+        self.spec("find . | sort", image=False, worker_image="layers.img", template=None)
+        for _ in range(2):
+            self.build("-q")
+            self.assertEqual(self.log(), ".\n./a\n")
+        self.assertFalse(os.path.exists(self.path("ws/src/cache")))
+
     def test_same(self):
         """Nothing is written for what has not changed; what no time tells is found if asked for."""
         self.some_source()
