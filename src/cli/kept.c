@@ -138,8 +138,9 @@ static int take(struct build *b, const char *cache, struct kept *k, struct err *
 
 	set_key(k, b);
 	r = k->store = store_open(cache, e);
-	if (r >= 0)
-		r = k->lock = store_lock(k->store, k->key, LOCK_MS, on_wait, b, e);
+	if (r < 0 || !store_has(k->store, k->key))
+		return MIN(r, 0);
+	r = k->lock = store_lock(k->store, k->key, LOCK_MS, on_wait, b, e);
 	if (r < 0)
 		return r;
 	r = store_take(k->store, k->key, &k->fd, &text, damage);
@@ -244,9 +245,12 @@ void kept_put(struct build *b, struct kept *k, int input_rw, const char *laid, s
 {
 	struct err e = ERR_INIT;
 
-	if (k->lock < 0)
+	if (k->store < 0)
 		return;
-	if (put(b, k, input_rw, laid, laid_len, &e) < 0)
+	/* where there was none, there was nothing to lock: the workspace's own lock is held */
+	if (k->lock < 0)
+		k->lock = store_lock(k->store, k->key, LOCK_MS, on_wait, b, &e);
+	if (k->lock < 0 || put(b, k, input_rw, laid, laid_len, &e) < 0)
 		ui_say(&b->ui, "workspace: its disk is not kept for the next build: %s", e.text);
 	else
 		store_evict(k->store, store_limit());

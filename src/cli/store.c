@@ -351,6 +351,11 @@ int store_put(int store, int fd, const struct buf *list, struct store_entry *ent
 	return keep(store, fd, list, entry, e);
 }
 
+bool store_has(int store, const char *key)
+{
+	return faccessat(store, name_of(key, ".json").text, F_OK, 0) == 0;
+}
+
 /* The list of an entry, if it is what was written. */
 static int read_list(int store, const struct store_entry *s, struct buf *out, struct err *e)
 {
@@ -504,7 +509,7 @@ static void sweep_one(int store, const char *key)
 	if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
-		bool described = faccessat(store, name_of(key, ".json").text, F_OK, 0) == 0;
+		bool described = store_has(store, key);
 
 		/* the disk and the lock of an entry that is whole stay */
 		if (i < 3 || !described)

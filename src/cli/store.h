@@ -63,6 +63,9 @@ int store_lock(int store, const char *key, uint64_t wait_ms, void (*waiting)(voi
  */
 int store_keep(int store, int fd, struct store_entry *entry, struct err *e);
 
+/* Whether there is an entry of that key, whole or not. */
+bool store_has(int store, const char *key);
+
 /*
  * Takes an entry with a list out of the store, for its lock's holder: the disk, open for reading
  * and writing, and the list, which are the caller's. 1, or 0 when there is none, and *ret_damage as

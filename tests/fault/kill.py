@@ -104,9 +104,9 @@ class Kill(case.Case):
         super().setUp()
         self.env["TMPDIR"] = self.path("tmp")
         os.mkdir(self.path("tmp"))
-        # Enough to copy out that a kill meets it; about a second under emulation.
+        # Enough to copy out that a kill meets it; more than half a second under emulation.
         self.spec("echo begun\ntest -e ../quick || sleep 5\n"
-                  "if test ! -e ../quick; then dd if=/dev/urandom of=../big bs=1M count=64; "
+                  "if test ! -e ../quick; then dd if=/dev/zero of=../big bs=1M count=400; "
                   "for i in $(seq 2000); do echo $i > ../f$i; done; fi\necho ended")
         self.write("ws/precious/file", "from before\n")
         self.write("ws/precious/more", "x" * 100000)
@@ -137,7 +137,7 @@ class Kill(case.Case):
             time.sleep(random.uniform(0, 2))
         elif phase == "copy-out":
             self.wait_for_line("ended", p)
-            time.sleep(random.uniform(0, 0.5))
+            time.sleep(random.uniform(0, 0.2))
         else:
             end = time.monotonic() + 300
             while not any(n.startswith(".contractor-") for n in os.listdir(self.dir)):
