@@ -207,7 +207,14 @@ class Disk(Attack):
     def test_source_does_not_fit(self):
         with open(self.path("code/big"), "wb") as f:
             f.write(os.urandom(40 * MIB))
+        self.image(layers=False)
         self.over("disk", "true", disk="24MiB")
+
+    def test_changed_source_does_not_fit(self):
+        """Of a source in layers a copy is made of what the build writes to, even of a byte."""
+        with open(self.path("code/big"), "wb") as f:
+            f.write(os.urandom(40 * MIB))
+        self.over("disk", "echo x >>big; exit 0", disk="24MiB")
 
     def test_write_delete_write_is_no_fault(self):
         """What is held at one time counts, not what was written in all."""
