@@ -341,7 +341,8 @@ static int finish(struct extract *x)
 {
 	int r;
 
-	if (x->ret->sums.entries == 0)
+	/* not even the workspace's own folder: of a base there would be entries all the same */
+	if (!x->any)
 		return err_set(x->e, -ENODATA, "the worker returned no workspace");
 	if (x->at_end && !x->zeros_last)
 		return err_set(
@@ -371,6 +372,7 @@ static int read_entries(struct extract *x)
 			return finish(x);
 		if (r != ARCHIVE_OK && (r != ARCHIVE_WARN || !is_name_warning(entry)))
 			return parser_failed(x);
+		x->any = true;
 		r = do_entry(x, entry);
 		if (r < 0)
 			return r;

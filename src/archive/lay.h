@@ -32,6 +32,7 @@ struct extract {
 	char *chunk;
 	uint64_t offset; /* of the next read */
 	int read_error;
+	bool any;	 /* the archive has had an entry */
 	bool at_end;	 /* the source has no more */
 	bool zeros_last; /* the last block read was the end-of-archive kind */
 };

@@ -378,6 +378,25 @@ START_TEST(no_base_no_whiteout)
 }
 END_TEST
 
+/* An empty archive is none, whatever was below. */
+START_TEST(nothing_returned)
+{
+	struct output_result res;
+	struct err e = ERR_INIT;
+	struct changes c;
+	struct base base;
+
+	make_source();
+	base = make_base();
+	changes_init(&c);
+	ck_assert_int_eq(extract(&base, &c, &plenty, &res, &e), -ENODATA);
+	ck_assert_str_eq(e.text, "the worker returned no workspace");
+	ck_assert(!is_there("fresh"));
+	input_result_done(&base.res);
+	(void)close(base.fd);
+}
+END_TEST
+
 static void expect_no_layer(const char *why)
 {
 	int fd = open_at("disk", O_RDWR | O_CREAT);
@@ -479,6 +498,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, link_for_a_folder);
 	tcase_add_test(tc, no_base_no_whiteout);
 	tcase_add_test(tc, not_for_layers);
+	tcase_add_test(tc, nothing_returned);
 	tcase_add_test(tc, replaced_at_once);
 	return s;
 }
