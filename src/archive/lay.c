@@ -11,13 +11,11 @@
 static int copy_stretch(struct extract *x, int fd, uint64_t at, uint64_t n, uint64_t to)
 {
 	while (n > 0) {
-		ssize_t got = pread(x->job->base->fd, x->chunk, MIN(n, EXTRACT_CHUNK), (off_t)at);
+		ssize_t got = io_pread_full(x->job->base->fd, x->chunk, MIN(n, EXTRACT_CHUNK), at);
 		int r;
 
-		if (got < 0 && errno == EINTR)
-			continue;
 		if (got <= 0)
-			return err_errno(x->e, got < 0 ? -errno : -EIO,
+			return err_errno(x->e, got < 0 ? (int)got : -EIO,
 					 "cannot read the worker's layer");
 		r = extract_count(x, 0, (uint64_t)got, 0);
 		if (r == 0) {

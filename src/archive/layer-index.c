@@ -73,9 +73,11 @@ static int grow(struct layer_index *x)
 	return 0;
 }
 
-int layer_index_add(struct layer_index *x, const char *path, size_t at)
+int layer_index_add(struct layer_index *x, const char *path, size_t at, bool written)
 {
-	const struct layer_mark m = {.at = at + 1, .hash = hash_of(path, strlen(path))};
+	const struct layer_mark m = {.at = at + 1,
+				     .hash = hash_of(path, strlen(path)),
+				     .written = written};
 
 	if (x->used * 2 >= x->n_slots && grow(x) < 0)
 		return -ENOMEM;

@@ -22,8 +22,8 @@ struct layer_index {
 
 void layer_index_done(struct layer_index *x);
 
-/* Adds the entry of that path, at `at`. 0 or -ENOMEM. */
-int layer_index_add(struct layer_index *x, const char *path, size_t at);
+/* Adds the entry of that path, at `at`, not seen. 0 or -ENOMEM. */
+int layer_index_add(struct layer_index *x, const char *path, size_t at, bool written);
 
 /* The mark of a path (len bytes), or NULL; and, if ret is not NULL, the entry. */
 struct layer_mark *layer_index_find(const struct layer_index *x, const char *path, size_t len,

@@ -166,7 +166,7 @@ static int index_below(struct layer *l, struct err *e)
 	size_t at = 0, next = 0;
 
 	while (layer_next(l->old.data, l->old.len, &next, &n)) {
-		if (layer_index_add(&l->below, n.path, at) < 0)
+		if (layer_index_add(&l->below, n.path, at, false) < 0)
 			return err_oom(e);
 		at = next;
 	}
@@ -206,13 +206,11 @@ static int remember(struct layer *l, const struct layer_entry *n, bool written, 
 {
 	size_t at = l->list.len;
 
-	if (layer_add(&l->list, n) < 0 || layer_index_add(&l->here, n->path, at) < 0)
+	if (layer_add(&l->list, n) < 0 || layer_index_add(&l->here, n->path, at, written) < 0)
 		return err_oom(e);
 	l->entries++;
 	l->bytes += n->type == FILTER_FILE ? n->size : 0;
 	l->changed = l->changed || written;
-	if (written)
-		layer_index_find(&l->here, n->path, strlen(n->path), NULL)->written = true;
 	return 0;
 }
 

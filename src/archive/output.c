@@ -46,12 +46,7 @@ enum {
 
 static ssize_t read_disk(void *user_data, void *data, size_t n, uint64_t offset)
 {
-	ssize_t r;
-
-	do
-		r = pread(UNPACK_FD_ARCHIVE, data, n, (off_t)offset);
-	while (r < 0 && errno == EINTR);
-	return r < 0 ? -errno : r;
+	return io_pread_full(UNPACK_FD_ARCHIVE, data, n, offset);
 }
 
 /* Keeps those and stderr, where a sanitizer would speak. What is -1 has none. */

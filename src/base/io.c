@@ -9,48 +9,15 @@
 #include <sys/stat.h>
 #include <time.h>
 
-ssize_t io_read_full(int fd, void *data, size_t n)
-{
-	size_t at = 0;
-
-	while (at < n) {
-		ssize_t r = read(fd, (char *)data + at, n - at);
-
-		if (r == 0)
-			break;
-		if (r < 0) {
-			if (errno == EINTR)
-				continue;
-			return -errno;
-		}
-		at += (size_t)r;
-	}
-	return (ssize_t)at;
-}
-
-int io_write_full(int fd, const void *data, size_t n)
-{
-	size_t at = 0;
-
-	while (at < n) {
-		ssize_t r = write(fd, (const char *)data + at, n - at);
-
-		if (r < 0) {
-			if (errno == EINTR)
-				continue;
-			return -errno;
-		}
-		at += (size_t)r;
-	}
-	return 0;
-}
-
-ssize_t io_pread_full(int fd, void *data, size_t n, uint64_t at)
+/* Each at the descriptor's position, or, if `at` is not NULL, at that offset. */
+static ssize_t read_full(int fd, void *data, size_t n, const uint64_t *at)
 {
 	size_t done = 0;
 
 	while (done < n) {
-		ssize_t r = pread(fd, (char *)data + done, n - done, (off_t)(at + done));
+		char *to = (char *)data + done;
+		ssize_t r =
+			at ? pread(fd, to, n - done, (off_t)(*at + done)) : read(fd, to, n - done);
 
 		if (r == 0)
 			break;
@@ -64,12 +31,14 @@ ssize_t io_pread_full(int fd, void *data, size_t n, uint64_t at)
 	return (ssize_t)done;
 }
 
-int io_pwrite_full(int fd, const void *data, size_t n, uint64_t at)
+static int write_full(int fd, const void *data, size_t n, const uint64_t *at)
 {
 	size_t done = 0;
 
 	while (done < n) {
-		ssize_t r = pwrite(fd, (const char *)data + done, n - done, (off_t)(at + done));
+		const char *from = (const char *)data + done;
+		ssize_t r = at ? pwrite(fd, from, n - done, (off_t)(*at + done))
+			       : write(fd, from, n - done);
 
 		if (r < 0) {
 			if (errno == EINTR)
@@ -79,6 +48,26 @@ int io_pwrite_full(int fd, const void *data, size_t n, uint64_t at)
 		done += (size_t)r;
 	}
 	return 0;
+}
+
+ssize_t io_read_full(int fd, void *data, size_t n)
+{
+	return read_full(fd, data, n, NULL);
+}
+
+int io_write_full(int fd, const void *data, size_t n)
+{
+	return write_full(fd, data, n, NULL);
+}
+
+ssize_t io_pread_full(int fd, void *data, size_t n, uint64_t at)
+{
+	return read_full(fd, data, n, &at);
+}
+
+int io_pwrite_full(int fd, const void *data, size_t n, uint64_t at)
+{
+	return write_full(fd, data, n, &at);
 }
 
 /* One read. 1, 0 at the end, or a negative errno. */

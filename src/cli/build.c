@@ -356,7 +356,7 @@ static void run_once(struct build *b, const struct template_worker *w, const str
 {
 	const bool warm = t->memory >= 0;
 	const struct disks_copy stock = stock_disk(b);
-	const struct disks_input input = {k->fd, k->end};
+	const struct disks_input input = {k ? k->fd : -1, k ? k->end : 0};
 	char shell[SESSION_WISH_MAX];
 	const struct disks_request q = {.dir = w->cache,
 					.spec = b->spec,
@@ -364,7 +364,7 @@ static void run_once(struct build *b, const struct template_worker *w, const str
 					.n_rules = w->n_rules,
 					.layer = w->layer >= 0,
 					.shell = session_shell_wish(b, shell),
-					.input = k->fd >= 0 ? &input : NULL,
+					.input = input.fd >= 0 ? &input : NULL,
 					.scratch = warm		? &t->scratch
 						   : stock.size ? &stock
 								: NULL};
@@ -379,7 +379,7 @@ static void run_once(struct build *b, const struct template_worker *w, const str
 		.memory = t->memory,
 		.state = t->state,
 		.input_rw = disks->input_rw,
-		.kept = can_mount(b) ? k : NULL,
+		.kept = k,
 		.input = disks->input,
 		.output = disks->output,
 		.scratch = disks->scratch,
@@ -402,6 +402,7 @@ static void run_build(struct build *b, const char *cache, int layer)
 	_cleanup_free_ struct net_rule *rules = NULL;
 	struct template_worker w = {.cache = cache, .layer = layer};
 	struct template t = TEMPLATE_INIT;
+	const struct kept *mounted = NULL; /* &kept, where the worker can mount it */
 	struct kept kept = KEPT_INIT;
 	struct err e = ERR_INIT;
 
@@ -411,16 +412,18 @@ static void run_build(struct build *b, const char *cache, int layer)
 	}
 	w.rules = rules;
 	if (template_get(b, &w, &t)) {
-		if (can_mount(b))
+		if (can_mount(b)) {
 			kept_take(b, cache, &kept);
-		run_once(b, &w, &t, &kept, &disks);
+			mounted = &kept;
+		}
+		run_once(b, &w, &t, mounted, &disks);
 		if (b->verdict.cold) {
 			template_failed(b, &t, b->verdict.reason);
 			disks_done(&disks);
 			buf_done(&b->sources);
 			buf_done(&b->base);
 			b->spent = b->peak;
-			run_once(b, &w, &t, &kept, &disks);
+			run_once(b, &w, &t, mounted, &disks);
 		}
 		ui_output_end(&b->ui);
 		build_judge_disk(b, &disks);

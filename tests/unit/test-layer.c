@@ -80,15 +80,20 @@ struct base {
 	struct input_result res;
 };
 
+static struct input_tree source_tree(void)
+{
+	return (struct input_tree){.workspace_fd = -1,
+				   .source_fd = open_at("source", O_RDONLY | O_DIRECTORY),
+				   .workspace_name = "ws",
+				   .source_name = "source",
+				   .old_sources = "",
+				   .outside_links = ""};
+}
+
 static struct base make_base(void)
 {
 	struct base b = {.fd = open_at("disk", O_RDWR | O_CREAT)};
-	const struct input_tree t = {.workspace_fd = -1,
-				     .source_fd = open_at("source", O_RDONLY | O_DIRECTORY),
-				     .workspace_name = "ws",
-				     .source_name = "source",
-				     .old_sources = "",
-				     .outside_links = ""};
+	const struct input_tree t = source_tree();
 	struct err e = ERR_INIT;
 
 	ck_assert_msg(input_write_layer(b.fd, INPUT_HEAD_SIZE, NULL, &t, &b.res, &e) == 0, "%s",
@@ -118,6 +123,12 @@ static int extract(const struct base *b, struct changes *c, const struct output_
 
 static const struct output_limits plenty = {.bytes = GIB, .entries = 1000000};
 
+static void base_done(struct base *b)
+{
+	input_result_done(&b->res);
+	fd_close(&b->fd);
+}
+
 static void expect(struct base *b, struct changes *c)
 {
 	struct output_result res;
@@ -125,8 +136,7 @@ static void expect(struct base *b, struct changes *c)
 
 	ck_assert_msg(extract(b, c, &plenty, &res, &e) == 0, "%s", e.text);
 	buf_done(&res.outside_links);
-	input_result_done(&b->res);
-	fd_close(&b->fd);
+	base_done(b);
 }
 
 static void expect_refused(struct base *b, struct changes *c, const char *why)
@@ -137,8 +147,7 @@ static void expect_refused(struct base *b, struct changes *c, const char *why)
 	ck_assert_int_eq(extract(b, c, &plenty, &res, &e), -EBADMSG);
 	ck_assert_msg(strstr(e.text, why) != NULL, "%s", e.text);
 	ck_assert(!is_there("fresh"));
-	input_result_done(&b->res);
-	fd_close(&b->fd);
+	base_done(b);
 }
 
 static void expect_text(const char *path, const char *text)
@@ -270,8 +279,7 @@ START_TEST(links)
 							 sizeof("d/../../../x"));
 	ck_assert_str_eq(res.outside_links.data, "src/b");
 	buf_done(&res.outside_links);
-	input_result_done(&base.res);
-	(void)close(base.fd);
+	base_done(&base);
 }
 END_TEST
 
@@ -305,8 +313,7 @@ START_TEST(limits_of_the_result)
 			ck_assert_int_eq(output_remove_tree(top_fd, "fresh", &e), 0);
 		buf_done(&res.outside_links);
 	}
-	input_result_done(&base.res);
-	(void)close(base.fd);
+	base_done(&base);
 }
 END_TEST
 
@@ -392,20 +399,14 @@ START_TEST(nothing_returned)
 	ck_assert_int_eq(extract(&base, &c, &plenty, &res, &e), -ENODATA);
 	ck_assert_str_eq(e.text, "the worker returned no workspace");
 	ck_assert(!is_there("fresh"));
-	input_result_done(&base.res);
-	(void)close(base.fd);
+	base_done(&base);
 }
 END_TEST
 
 static void expect_no_layer(const char *why)
 {
 	int fd = open_at("disk", O_RDWR | O_CREAT);
-	const struct input_tree t = {.workspace_fd = -1,
-				     .source_fd = open_at("source", O_RDONLY | O_DIRECTORY),
-				     .workspace_name = "ws",
-				     .source_name = "source",
-				     .old_sources = "",
-				     .outside_links = ""};
+	const struct input_tree t = source_tree();
 	struct input_result res;
 	struct err e = ERR_INIT;
 
@@ -479,8 +480,7 @@ START_TEST(replaced_at_once)
 		(void)close(c.fd);
 	}
 	(void)close(base.laid_fd);
-	input_result_done(&b.res);
-	(void)close(b.fd);
+	base_done(&b);
 }
 END_TEST
 
