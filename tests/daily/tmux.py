@@ -17,8 +17,9 @@ class Tmux:
                    PATH=os.path.dirname(os.path.abspath(test.program)) + ":" + os.environ["PATH"])
         env.pop("TMUX", None)
         self.env = env
+        # by the tester's own shell, which may or may not stay between the two by itself
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", str(cols), "-y", str(rows),
-                  "-c", test.dir, "sh")
+                  "-c", test.dir, "exec sh")
         test.addCleanup(lambda: subprocess.run(["tmux", "-S", self.socket, "kill-server"],
                                                capture_output=True))
         test.wait_for("the terminal's prompt",
