@@ -49,7 +49,7 @@ static int place_fds(const struct child_spec *spec, int *pipe_fd)
 {
 	int high[CHILD_FD_MAX];
 	int top = 3;
-	int null_fd;
+	int null_fd, moved;
 
 	if (spec->n_fds > CHILD_FD_MAX)
 		return -E2BIG;
@@ -60,9 +60,10 @@ static int place_fds(const struct child_spec *spec, int *pipe_fd)
 		if (high[i] < 0)
 			return -errno;
 	}
-	*pipe_fd = fcntl(*pipe_fd, F_DUPFD_CLOEXEC, top);
-	if (*pipe_fd < 0)
-		return -errno;
+	moved = fcntl(*pipe_fd, F_DUPFD_CLOEXEC, top);
+	if (moved < 0)
+		return -errno; /* told through the pipe where it is */
+	*pipe_fd = moved;
 	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null_fd >= 0 && dup2(null_fd, 0) < 0)
 		return -errno;

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "base/child.h"
@@ -394,6 +395,37 @@ START_TEST(child_errors)
 }
 END_TEST
 
+/* Wherever the descriptors end, the program runs or it is told that, and why, it could not. */
+START_TEST(child_few_descriptors)
+{
+	const char *const argv[] = {"true", NULL};
+	const struct child_fd fds[] = {{0, 0}, {1, 1}, {2, 2}};
+	const struct child_spec spec = {.path = "true", .argv = argv, .fds = fds, .n_fds = 3};
+	struct rlimit all, few;
+	int told = 0, status = -1;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &all), 0);
+	few = all;
+	for (few.rlim_cur = 3; status != 0; few.rlim_cur++) {
+		struct err e = ERR_INIT;
+		pid_t pid;
+
+		ck_assert_uint_lt(few.rlim_cur, 100);
+		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+		pid = child_spawn(&spec, &e);
+		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &all), 0);
+		if (pid < 0) {
+			ck_assert_msg(strstr(e.text, "Too many open files"), "%s", e.text);
+			told++;
+			continue;
+		}
+		ck_assert_int_eq(child_wait(pid, &status), 0);
+		ck_assert_msg(status == 0, "status %d with %lu", status, few.rlim_cur);
+	}
+	ck_assert_int_gt(told, 3);
+}
+END_TEST
+
 /* Three go over, one was asked for: the pipe has no other writer left when that one is closed. */
 START_TEST(descriptors)
 {
@@ -476,6 +508,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, loop);
 	tcase_add_test(tc, child_fds);
 	tcase_add_test(tc, child_errors);
+	tcase_add_test(tc, child_few_descriptors);
 	tcase_add_test(tc, files);
 	tcase_add_test(tc, descriptors);
 	return s;
