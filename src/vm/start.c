@@ -419,6 +419,7 @@ char *vm_end_text(const struct vm *v, char *out, size_t size)
 	const char *text = buf_str(&v->messages.last);
 	size_t n = v->messages.last.len;
 	size_t from;
+	bool full;
 
 	while (n > 0 && text[n - 1] == '\n')
 		n--;
@@ -427,7 +428,10 @@ char *vm_end_text(const struct vm *v, char *out, size_t size)
 	(void)text_escape_line(text + from, n - from, line, sizeof(line));
 	if (v->reaped)
 		(void)child_status_text(v->status, status, sizeof(status));
-	(void)snprintf(out, size, "%s%s%s%s%s%s", v->reaped ? status : "it runs",
+	/* SIGBUS is what the kernel does where there is no page behind a mapped file */
+	full = v->reaped && WIFSIGNALED(v->status) && WTERMSIG(v->status) == SIGBUS;
+	(void)snprintf(out, size, "%s%s%s%s%s%s%s", v->reaped ? status : "it runs",
+		       full ? ", no space left for the file behind its memory" : "",
 		       v->qmp_end.code && v->qmp_end.code != -ECONNRESET ? "; " : "",
 		       v->qmp_end.code != -ECONNRESET ? v->qmp_end.text : "", *line ? " (" : "",
 		       line, *line ? ")" : "");

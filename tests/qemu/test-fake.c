@@ -73,6 +73,16 @@ START_TEST(ends)
 	run(&b, &s, "echo 'first line' >&2; printf 'no \\033[31mluck' >&2; exit 1");
 	expect_end(&b, "exit status 1 (no \\x1b[31mluck)");
 	done(&b, &s);
+
+	/* a page of a mapped file is not there, as where its disk is full; 6 is a disk */
+	run(&b, &s,
+	    "exec python3 -c 'import mmap, os\n"
+	    "os.ftruncate(6, 4096)\n"
+	    "m = mmap.mmap(6, 4096)\n"
+	    "os.ftruncate(6, 0)\n"
+	    "m[0]'");
+	expect_end(&b, "killed by signal 7 (SIGBUS), no space left for the file behind its memory");
+	done(&b, &s);
 }
 END_TEST
 
