@@ -270,7 +270,7 @@ static void job_addresses(struct job *j, const struct net_addr *addrs, size_t n)
 			j->addrs[j->n_addrs++] = net_addr_unmap(&addrs[i]);
 		} else if (j->reply.decision.reason == NET_ALLOWED) {
 			j->reply.decision = d;
-			j->reply.has_addr = true;
+			j->reply.has_addr = j->request.name[0] != '\0';
 			j->reply.addr = addrs[i];
 		}
 	}
@@ -322,9 +322,10 @@ static void job_start(struct dialer *d, const struct dial_request *rq)
 	d->n_jobs++;
 	if (rq->phase == NET_PHASE_BUILD)
 		d->build_seen = true;
-	j->reply.decision = decide(j, rq->name[0] ? NULL : &rq->addr);
 	if (rq->phase == NET_PHASE_PREPARE && d->build_seen)
 		j->reply.decision = (struct net_decision){.reason = NET_DENIED_PHASE, .rule = -1};
+	else if (rq->name[0])
+		j->reply.decision = decide(j, NULL);
 	if (j->reply.decision.reason != NET_ALLOWED) {
 		job_fail(j, DIAL_DENIED, 0);
 		return;

@@ -24,6 +24,9 @@ int net_own_new(struct net_own **ret, struct err *e)
 		free(o);
 		return err_oom(e);
 	}
+	/* one question, one short answer: two system calls for a connection, not five */
+	nl_socket_disable_auto_ack(o->sock);
+	nl_socket_disable_msg_peek(o->sock);
 	r = nl_connect(o->sock, NETLINK_ROUTE);
 	if (r < 0) {
 		(void)net_own_free(o);
