@@ -112,6 +112,13 @@ static void tell_vm_end(struct home *h, const char *how)
 	tell_end(h, text);
 }
 
+/* By itself it would only pause, and hold the manager's stream open. */
+static void end_vm(struct home *h, const char *how)
+{
+	tell_vm_end(h, how);
+	(void)qmp_command(vm_qmp(h->vm), "quit", NULL, QMP_DEADLINE_MS, NULL, NULL);
+}
+
 static void on_vm_event(const char *name, const cJSON *data, void *user_data)
 {
 	const char *reason = json_str(data, "reason");
@@ -121,13 +128,13 @@ static void on_vm_event(const char *name, const cJSON *data, void *user_data)
 	qmp_state_event(h->state, name, data);
 	if (strcmp(name, "SHUTDOWN") == 0) {
 		(void)snprintf(how, sizeof(how), "ended early (%.64s)", reason ? reason : "?");
-		tell_vm_end(user_data, how);
+		end_vm(h, how);
 	} else if (strcmp(name, "GUEST_PANICKED") == 0) {
-		tell_vm_end(user_data, "has crashed");
+		end_vm(h, "has crashed");
 	} else if (strcmp(name, "BLOCK_IO_ERROR") == 0) {
-		tell_vm_end(user_data, json_bool_or(data, "nospace", false)
-					       ? "has no space left on the host for its disks"
-					       : "cannot read or write its disks");
+		end_vm(h, json_bool_or(data, "nospace", false)
+				  ? "has no space left on the host for its disks"
+				  : "cannot read or write its disks");
 	}
 }
 

@@ -373,8 +373,10 @@ void session_home_ended(const char *text, void *user_data)
 static void on_no_hello(struct loop_source *src, void *user_data)
 {
 	struct session *s = user_data;
+	char text[sizeof(s->gone.text) + 32];
 
-	session_end_broken(s, s->gone.text[0] ? s->gone.text : "the manager says nothing");
+	(void)snprintf(text, sizeof(text), "%s; its stream has not ended", s->gone.text);
+	session_end_broken(s, s->gone.text[0] ? text : "the manager says nothing");
 }
 
 static void on_deadline(struct loop_source *src, void *user_data)

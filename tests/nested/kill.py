@@ -98,14 +98,15 @@ class Nested(Host):
         r = self.finish(self.start("build", "--lock-wait", "10s", "spec.yaml"))
         self.assertEqual(r.exit, 0, r)
         os.unlink(self.path("ws/quick"))
+        return r
 
     def often(self, who, phase, times):
         # of what boots to become a template QEMU's end is only told, and another worker boots
         self.command = manager.COLD if phase == "boot" else NESTED
         super().often(who, phase, times)
         self.command = NESTED
-        self.next_build()
-        self.assertEqual(self.report()["template"]["what"], "used")
+        r = self.next_build()
+        self.assertEqual(self.report()["template"]["what"], "used", r)
         self.assertIn(" 0 damaged", self.contractor("cache", "verify").out)
 
 
@@ -130,6 +131,7 @@ class Inside(manager.Manager):
         left = [x for x, start in family if (kill.stat(x) or (0, 0, 0))[2] == start]
         self.assertEqual([kill.command(x) for x in left], [])
         self.assertIn(p.returncode, (0, 5), said)
+        self.assertNotIn("its stream has not ended", said)  # after a wait of its own
         if p.returncode == 5:
             self.assertEqual(os.listdir(self.path("ws")), ["kept"])
         return p.returncode, said
