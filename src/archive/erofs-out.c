@@ -42,7 +42,7 @@ static int write_failed(const struct erofs_out *o, int code, struct err *e)
 	return err_errno(e, code, "input disk: cannot write to %s", n > 0 ? target : "its file");
 }
 
-static int write_at(const struct erofs_out *o, const char *data, size_t len, uint64_t at,
+int erofs_out_write(const struct erofs_out *o, uint64_t at, const void *data, size_t len,
 		    struct err *e)
 {
 	int r = io_pwrite_full(o->fd, data, len, o->base + at);
@@ -66,7 +66,7 @@ static int read_at(int fd, char *data, size_t len, uint64_t at, const char *name
 
 int erofs_out_flush(struct erofs_out *o, struct erofs_stream *s, struct err *e)
 {
-	int r = write_at(o, s->data, s->used, s->at, e);
+	int r = erofs_out_write(o, s->at, s->data, s->used, e);
 
 	s->at += s->used;
 	s->used = 0;
@@ -90,32 +90,6 @@ int erofs_out_room(struct erofs_out *o, struct erofs_stream *s, uint64_t at, siz
 	memset(s->data + s->used, 0, at - end);
 	*ret = s->data + (at - s->at);
 	s->used = at + len - s->at;
-	return 0;
-}
-
-/* Where in a stream the bytes are that belong to an offset, or NULL. */
-static char *in_stream(const struct erofs_stream *s, uint64_t at, size_t len)
-{
-	return at >= s->at && at + len <= s->at + s->used ? s->data + (at - s->at) : NULL;
-}
-
-int erofs_out_read(struct erofs_out *o, uint64_t at, void *data, size_t len, struct err *e)
-{
-	const char *p = in_stream(&o->meta, at, len);
-
-	if (!p)
-		return read_at(o->fd, data, len, o->base + at, "input disk", e);
-	memcpy(data, p, len);
-	return 0;
-}
-
-int erofs_out_write(struct erofs_out *o, uint64_t at, const void *data, size_t len, struct err *e)
-{
-	char *p = in_stream(&o->meta, at, len);
-
-	if (!p)
-		return write_at(o, data, len, at, e);
-	memcpy(p, data, len);
 	return 0;
 }
 
@@ -143,7 +117,7 @@ static int copy(struct erofs_out *o, int fd, uint64_t from, uint64_t end, uint64
 		int r = read_at(fd, o->chunk, n, from, name, e);
 
 		if (r == 0)
-			r = write_at(o, o->chunk, n, to, e);
+			r = erofs_out_write(o, to, o->chunk, n, e);
 		if (r < 0)
 			return r;
 		from += n;

@@ -42,10 +42,9 @@ int erofs_out_room(struct erofs_out *o, struct erofs_stream *s, uint64_t at, siz
 /* Writes what a stream holds. 0 or a negative errno. */
 int erofs_out_flush(struct erofs_out *o, struct erofs_stream *s, struct err *e);
 
-/* Reads and writes bytes wherever they are by now, in a stream or in the file. 0 or a negative
- * errno. */
-int erofs_out_read(struct erofs_out *o, uint64_t at, void *data, size_t len, struct err *e);
-int erofs_out_write(struct erofs_out *o, uint64_t at, const void *data, size_t len, struct err *e);
+/* Writes bytes that no stream holds. 0 or a negative errno. */
+int erofs_out_write(const struct erofs_out *o, uint64_t at, const void *data, size_t len,
+		    struct err *e);
 
 /*
  * The content of an open file, of which st tells size and blocks: its first `len` bytes to offset

@@ -180,22 +180,6 @@ int erofs_tree_add_dots(struct erofs_tree *t, uint32_t folder, uint32_t parent)
 	return r < 0 ? r : put_item(t, &item);
 }
 
-int erofs_tree_find(const struct erofs_tree *t, const char *path, uint32_t *ret)
-{
-	const char *name;
-	uint32_t folder, slot;
-	size_t len;
-	int r = walk(t, path, &folder, &name, &len);
-
-	if (r < 0)
-		return r;
-	slot = t->n_slots ? *slot_of(t, folder, name, len) : 0;
-	if (!slot)
-		return -ENOENT;
-	*ret = slot - 1;
-	return 0;
-}
-
 static int compare(const void *a, const void *b, void *user_data)
 {
 	const struct erofs_tree *t = user_data;

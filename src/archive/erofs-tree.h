@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The names of an image that is being written: which there are, in which folder, found by path. */
+/* The names of an image that is being written: which there are, and in which folder. */
 #ifndef CONTRACTOR_ARCHIVE_EROFS_TREE_H
 #define CONTRACTOR_ARCHIVE_EROFS_TREE_H
 
@@ -62,10 +62,6 @@ int erofs_tree_add(struct erofs_tree *t, const char *path, enum erofs_type type,
 
 /* Gives a folder its "." and "..". */
 int erofs_tree_add_dots(struct erofs_tree *t, uint32_t folder, uint32_t parent);
-
-/* The index of what is at the path, which is not the root's. -ENOENT, -ENOTDIR, -EINVAL, or
- * -ENAMETOOLONG. */
-int erofs_tree_find(const struct erofs_tree *t, const char *path, uint32_t *ret);
 
 /*
  * Every index, folder by folder and sorted by name in each: those of folder i begin at first[i],

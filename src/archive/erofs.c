@@ -319,31 +319,6 @@ int erofs_file(struct erofs *w, const char *path, int fd, const struct stat *st,
 	return 0;
 }
 
-int erofs_link(struct erofs *w, const char *path, const char *target, struct err *e)
-{
-	uint32_t from = 0, item = 0, links;
-	struct erofs_item *items;
-	uint64_t at;
-	int r;
-
-	r = count_folders(w) ? erofs_tree_find(&w->tree, target, &from) : -ENOENT;
-	if (r == 0 && erofs_tree_items(&w->tree)[from].type != EROFS_TYPE_FILE)
-		r = -EINVAL;
-	if (r < 0)
-		return refuse(target, r, e);
-	r = add(w, path, EROFS_TYPE_FILE, &item, e);
-	if (r < 0)
-		return r;
-	items = erofs_tree_items(&w->tree);
-	items[item].where = items[from].where;
-	at = items[from].where * NODE_UNIT + offsetof(struct inode, links);
-	r = erofs_out_read(&w->out, at, &links, sizeof(links), e);
-	if (r < 0)
-		return r;
-	links = htole32(le32toh(links) + 1);
-	return erofs_out_write(&w->out, at, &links, sizeof(links), e);
-}
-
 int erofs_whiteout(struct erofs *w, const char *path, struct err *e)
 {
 	const struct timespec never = {0};

@@ -54,9 +54,6 @@ int erofs_symlink(struct erofs *w, const char *path, const char *target, const s
 int erofs_file(struct erofs *w, const char *path, int fd, const struct stat *st, const char *name,
 	       struct erofs_place *ret, struct err *e);
 
-/* A further name for the regular file at `target`. */
-int erofs_link(struct erofs *w, const char *path, const char *target, struct err *e);
-
 /* A character device 0:0: in an upper layer of an overlay it hides what lies below. */
 int erofs_whiteout(struct erofs *w, const char *path, struct err *e);
 

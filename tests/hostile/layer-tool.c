@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Packs a folder into one EROFS image: layer-tool FOLDER IMAGE. */
+/* Packs a folder into one EROFS image, each name as a file: layer-tool FOLDER IMAGE. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 
 #include "archive/erofs.h"
-#include "archive/inodes.h"
 #include "base/io.h"
 
 struct walk {
 	struct erofs *w;
-	struct inodes inodes;
 	char path[65536];
 	size_t len;
 	struct err e;
@@ -20,21 +18,13 @@ static int pack(struct walk *k, int consume_fd);
 
 static int pack_file(struct walk *k, int dirfd, const char *name, const struct stat *st)
 {
-	const char *first =
-		st->st_nlink > 1 ? inodes_find(&k->inodes, st->st_dev, st->st_ino) : NULL;
 	_cleanup_close_ int fd = -1;
 	struct erofs_place place;
-	int r;
 
-	if (first)
-		return erofs_link(k->w, k->path, first, &k->e);
 	fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return err_errno(&k->e, -errno, "%s", k->path);
-	r = erofs_file(k->w, k->path, fd, st, k->path, &place, &k->e);
-	if (r == 0 && st->st_nlink > 1)
-		r = inodes_add(&k->inodes, st->st_dev, st->st_ino, k->path);
-	return r;
+	return erofs_file(k->w, k->path, fd, st, k->path, &place, &k->e);
 }
 
 static int pack_symlink(struct walk *k, int dirfd, const char *name, const struct stat *st)
@@ -111,7 +101,7 @@ int main(int argc, char **argv)
 		(void)fputs("usage: layer-tool FOLDER IMAGE\n", stderr);
 		return 2;
 	}
-	fd = open(argv[2], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	fd = open(argv[2], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0 || stat(argv[1], &st) < 0) {
 		perror(argv[1]);
 		return 1;
@@ -122,7 +112,6 @@ int main(int argc, char **argv)
 	if (r == 0)
 		r = erofs_finish(k.w, &size, &k.e);
 	k.w = erofs_free(k.w);
-	inodes_done(&k.inodes);
 	(void)close(fd);
 	if (r < 0)
 		(void)fprintf(stderr, "%d: %s\n", r, k.e.text);

@@ -15,9 +15,6 @@ struct entry {
 	char *target; /* of a symlink */
 	struct stat st;
 	int source; /* of a file, else -1 */
-	int first;  /* index of the entry that has the same inode, itself or an earlier one */
-	uint32_t links;
-	uint64_t nid; /* when it has been found */
 	struct erofs_place place;
 };
 
@@ -66,7 +63,8 @@ static inline struct entry *record(const char *path, mode_t mode, int64_t sec, l
 	struct entry *n = &entries[n_entries];
 
 	ck_assert_int_lt(n_entries, ENTRIES_MAX);
-	*n = (struct entry){.path = strdup(path), .source = -1, .first = n_entries++, .links = 1};
+	n_entries++;
+	*n = (struct entry){.path = strdup(path), .source = -1};
 	n->st.st_mode = mode;
 	n->st.st_mtim = (struct timespec){.tv_sec = sec, .tv_nsec = nsec};
 	return n;
@@ -77,7 +75,6 @@ static inline void folder(const char *path, mode_t mode, int64_t sec)
 	struct err e = ERR_INIT;
 	struct entry *n = record(path, S_IFDIR | mode, sec, 0);
 
-	n->links = 2;
 	ck_assert_msg(erofs_folder(writer, path, &n->st, &e) == 0, "%s", e.text);
 }
 
@@ -130,17 +127,6 @@ static inline int find(const char *path)
 			return i;
 	}
 	return -1;
-}
-
-static inline void link_to(const char *path, const char *target)
-{
-	struct err e = ERR_INIT;
-	int first = entries[find(target)].first;
-	struct entry *n = record(path, 0, 0, 0);
-
-	*n = (struct entry){.path = n->path, .first = first};
-	entries[first].links++;
-	ck_assert_msg(erofs_link(writer, path, target, &e) == 0, "%s", e.text);
 }
 
 static inline void whiteout(const char *path)
@@ -244,8 +230,9 @@ struct visit {
 
 static inline void check_entry(const char *name, uint64_t nid, unsigned int type, void *user_data);
 
-static inline void check_node(struct entry *x, const struct node *n, uint64_t parent)
+static inline void check_node(const struct entry *x, const struct node *n, uint64_t parent)
 {
+	uint32_t links = 1;
 	char text[4096];
 
 	ck_assert_msg(n->mode == x->st.st_mode, "%s: mode %o", x->path, n->mode);
@@ -267,9 +254,9 @@ static inline void check_node(struct entry *x, const struct node *n, uint64_t pa
 
 		image_folder(&image, n, check_entry, &v);
 		ck_assert_int_eq(v.dots, 2);
-		x->links = v.folders + 2;
+		links = v.folders + 2;
 	}
-	ck_assert_uint_eq(n->links, x->links);
+	ck_assert_uint_eq(n->links, links);
 }
 
 static inline void check_entry(const char *name, uint64_t nid, unsigned int type, void *user_data)
@@ -280,7 +267,6 @@ static inline void check_entry(const char *name, uint64_t nid, unsigned int type
 					     [S_IFLNK >> 12] = 7};
 	_cleanup_free_ char *path = NULL;
 	struct visit *v = user_data;
-	struct entry *x, *first;
 	struct node n;
 
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
@@ -294,14 +280,7 @@ static inline void check_entry(const char *name, uint64_t nid, unsigned int type
 	ck_assert_uint_eq(type, types[n.mode >> 12]);
 	found++;
 	v->folders += type == 2;
-	x = entry_of(path);
-	first = &entries[x->first];
-	if (first->nid) {
-		ck_assert_uint_eq(first->nid, nid);
-		return;
-	}
-	first->nid = nid;
-	check_node(first, &n, v->nid);
+	check_node(entry_of(path), &n, v->nid);
 }
 
 /* Ends the image, and reads it as a whole. */
@@ -325,9 +304,9 @@ static inline void finish(void)
 	image_open(&image, image_fd, image_at, image_size);
 	image_node(&image, image.root, &n);
 	found = 1;
-	entries[0].nid = image.root;
 	check_node(&entries[0], &n, image.root);
 	ck_assert_int_eq(found, n_entries);
+	ck_assert_uint_eq(image.inodes, (uint64_t)n_entries);
 	qsort(extents, n_extents, sizeof(*extents), compare_extents);
 	for (size_t i = 1; i < n_extents; i++)
 		ck_assert_uint_le(extents[i - 1].to, extents[i].from);

@@ -189,43 +189,6 @@ START_TEST(symlinks)
 }
 END_TEST
 
-START_TEST(hard_links)
-{
-	struct err e = ERR_INIT;
-	char path[32];
-	int big;
-
-	begin(0);
-	folder("", 0755, 1);
-	folder("d", 0755, 1);
-	file("d/early", source(100, 1), 0644, 3, 4);
-	file("d/empty", source(0, 1), 0644, 3, 4);
-	link_to("link", "d/early");
-	symlink_to("s", "link", 1);
-	big = source(300000, 2);
-	for (int i = 0; i < 6000; i++) {
-		(void)snprintf(path, sizeof(path), "d/f%d", i);
-		if (i < 4)
-			file(path, big, 0600, 5, 6);
-		else
-			whiteout(path);
-	}
-	/* the inodes of both are on disk by now */
-	link_to("d/again", "link");
-	link_to("d/empty2", "d/empty");
-	link_to("d/empty3", "d/empty2");
-	file("late", source(5000, 3), 0644, 3, 4);
-	link_to("later", "late");
-	ck_assert_int_eq(erofs_link(writer, "x", "nowhere", &e), -ENOENT);
-	ck_assert_int_eq(erofs_link(writer, "x", "late/x", &e), -ENOTDIR);
-	ck_assert_int_eq(erofs_link(writer, "x", "d", &e), -EINVAL);
-	ck_assert_int_eq(erofs_link(writer, "x", "s", &e), -EINVAL);
-	ck_assert_int_eq(erofs_link(writer, "x", "d/f5", &e), -EINVAL);
-	ck_assert_int_eq(erofs_link(writer, "d", "late", &e), -EEXIST);
-	finish();
-}
-END_TEST
-
 START_TEST(refused)
 {
 	struct stat st = {.st_mode = S_IFDIR | 0755};
@@ -237,7 +200,6 @@ START_TEST(refused)
 	begin(0);
 	ck_assert_int_eq(erofs_folder(writer, "a", &st, &e), -ENOENT);
 	ck_assert_int_eq(erofs_whiteout(writer, "a", &e), -ENOENT);
-	ck_assert_int_eq(erofs_link(writer, "a", "b", &e), -ENOENT);
 	folder("", 07755 & 0755, 1);
 	ck_assert_int_eq(erofs_folder(writer, "", &st, &e), -EEXIST);
 	fd = source(10, 1);
@@ -318,7 +280,6 @@ START_TEST(two_images)
 	whiteout("a");
 	file("c", source(100001, 3), 0644, 1, 1);
 	file("d", source(70, 4), 0644, 1, 1);
-	link_to("e", "d");
 	finish();
 	/* and the first is as it was */
 	image_open(&image, image_fd, MIB, second - MIB);
@@ -468,7 +429,7 @@ static char *fresh_path(void)
 
 static void random_tree(uint32_t seed)
 {
-	int n, files = 0, file_at[400], fds[24];
+	int n, fds[24];
 
 	random_state = seed;
 	for (unsigned int i = 0; i < ARRAY_SIZE(fds); i++)
@@ -489,10 +450,7 @@ static void random_tree(uint32_t seed)
 				   (int64_t)pick(100));
 		} else if (kind == 4) {
 			whiteout(path);
-		} else if (kind == 5 && files > 0) {
-			link_to(path, entries[file_at[pick((uint32_t)files)]].path);
 		} else {
-			file_at[files++] = n_entries;
 			file(path, fds[pick(ARRAY_SIZE(fds))], pick(01000), (int64_t)pick(1U << 31),
 			     (long)pick(1000000000));
 		}
@@ -561,7 +519,6 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, many_files);
 	tcase_add_test(tc, sparse_files);
 	tcase_add_test(tc, symlinks);
-	tcase_add_test(tc, hard_links);
 	tcase_add_test(tc, refused);
 	tcase_add_test(tc, modes);
 	tcase_add_test(tc, times);
