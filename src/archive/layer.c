@@ -51,7 +51,8 @@ struct layer *layer_free(struct layer *l)
 	return NULL;
 }
 
-struct timespec layer_now(void)
+/* The clock by which files get their times. */
+static struct timespec tick(void)
 {
 	struct timespec t = {0};
 
@@ -79,10 +80,10 @@ struct timespec layer_next_tick(void)
 
 	/* since Linux 6.13 a file may have a time that the clock of ticks has yet to come to */
 	(void)clock_gettime(CLOCK_REALTIME, &called);
-	now = layer_now();
+	now = tick();
 	for (int i = 0; i < 100 && !is_before(&called, &now); i++) {
 		(void)poll(NULL, 0, 1);
-		now = layer_now();
+		now = tick();
 	}
 	return now;
 }
@@ -183,7 +184,7 @@ int layer_new(int fd, uint64_t at, const struct layer_below *below, struct layer
 	if (!l)
 		return err_oom(e);
 	l->fd = fd;
-	l->began = layer_now();
+	l->began = tick();
 	l->here.list = &l->list;
 	l->below.list = &l->old;
 	if (below) {

@@ -105,12 +105,10 @@ bool layer_looks_like(const struct layer_entry *n, const struct stat *st);
 struct layer_ident layer_ident_of(const struct stat *st, const struct timespec *now);
 bool layer_ident_is(const struct layer_ident *i, const struct stat *st);
 
-/* The clock by which files get their times, which stands still between two ticks. */
-struct timespec layer_now(void);
-
 /*
- * The same once it is behind all that has been changed so far (some milliseconds): what is changed
- * from now on has a later time of change than that.
+ * The clock by which files get their times, which stands still between two ticks, once it is behind
+ * all that has been changed so far (some milliseconds): what is changed from now on has a later
+ * time of change than that.
  */
 struct timespec layer_next_tick(void);
 

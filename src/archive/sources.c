@@ -6,7 +6,8 @@
 
 #include "base/macro.h"
 
-int sources_compare(const char *a, const char *b)
+/* Component by component, which is the order of a walk: '/' is below all bytes. */
+static int compare_paths(const char *a, const char *b)
 {
 	while (*a && *a == *b) {
 		a++;
@@ -23,7 +24,7 @@ int sources_compare(const char *a, const char *b)
 
 static int compare(const void *a, const void *b)
 {
-	return sources_compare(*(const char *const *)a, *(const char *const *)b);
+	return compare_paths(*(const char *const *)a, *(const char *const *)b);
 }
 
 int sources_init(struct sources *s, const char *list, size_t len)
@@ -43,7 +44,7 @@ int sources_init(struct sources *s, const char *list, size_t len)
 		return -ENOMEM;
 	for (size_t at = 0; at < len; at += strlen(list + at) + 1) {
 		s->paths[s->n++] = list + at;
-		if (s->n > 1 && sources_compare(s->paths[s->n - 2], list + at) > 0)
+		if (s->n > 1 && compare_paths(s->paths[s->n - 2], list + at) > 0)
 			sorted = false;
 	}
 	/* it is in order as input_write_tree writes it; two builds' lists in one are not */

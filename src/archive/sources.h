@@ -8,7 +8,7 @@
 
 /* A zeroed struct is an empty list. The text is borrowed. */
 struct sources {
-	const char **paths; /* sorted as sources_compare has it */
+	const char **paths; /* in the order of a walk */
 	size_t n;
 };
 
@@ -22,8 +22,5 @@ void sources_done(struct sources *s);
 
 /* Is the path in the list? */
 bool sources_have(const struct sources *s, const char *path);
-
-/* Compares paths component by component, which is the order of a walk: '/' is below all bytes. */
-int sources_compare(const char *a, const char *b);
 
 #endif
