@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <poll.h>
+#include <sys/vfs.h>
 #include <time.h>
 
 #include "base/io.h"
@@ -14,6 +16,11 @@
 #define COMPARE (256 * KIB)
 /* Of all files together; more would be felt in the guest. */
 #define HOLES_MAX (16 * MIB)
+
+/* Not in every <linux/magic.h>. */
+#define MAGIC_BCACHEFS 0xca451a4e
+#define MAGIC_XFS      0x58465342
+#define MAGIC_ZFS      0x2fc12fc1
 
 struct layer {
 	int fd;
@@ -25,6 +32,8 @@ struct layer {
 	struct buf old;		 /* of the layers below; borrowed */
 	struct layer_index below;
 	bool verify, changed;
+	bool knows_dev, tells; /* whether files of `dev` tell each change by their time of it */
+	uint64_t dev;
 	uint64_t entries, bytes, holes, surprises;
 };
 
@@ -372,17 +381,50 @@ static bool same_content(struct layer *l, const struct layer_entry *old, int fd)
 	       same_stretch(l->fd, p->tail, fd, p->body_len, p->tail_len, two);
 }
 
+/*
+ * Somebody has it open for writing. By a mapping he writes to a page again and again, of which the
+ * first time alone is told, until the page is on the disk.
+ */
+static bool is_being_written(int fd)
+{
+	if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0)
+		return errno == EAGAIN;
+	(void)fcntl(fd, F_SETLEASE, F_UNLCK);
+	return false;
+}
+
+/*
+ * Where every change of a file gives it another time of change. tmpfs tells of none by a mapping;
+ * FAT, and many a FUSE, have but the one time, which anybody sets.
+ */
+static bool tells_changes(struct layer *l, int fd, const struct stat *st)
+{
+	static const uint32_t all[] = {EXT4_SUPER_MAGIC,  MAGIC_XFS,
+				       BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC,
+				       MAGIC_BCACHEFS,	  MAGIC_ZFS,
+				       NFS_SUPER_MAGIC,	  OVERLAYFS_SUPER_MAGIC};
+	struct statfs fs;
+
+	if (l->knows_dev && l->dev == st->st_dev)
+		return l->tells;
+	l->tells = false;
+	for (size_t i = 0; fstatfs(fd, &fs) == 0 && i < ARRAY_SIZE(all); i++)
+		l->tells = l->tells || (uint32_t)fs.f_type == all[i];
+	l->dev = st->st_dev;
+	l->knows_dev = true;
+	return l->tells;
+}
+
 /* Whether the file is one that went in already, and nobody has written to it since. */
 static bool is_known(struct layer *l, const struct layer_entry *old, int fd, const struct stat *st)
 {
 	if (old->type != FILTER_FILE || st->st_nlink > 1 || old->mode != (st->st_mode & 0777) ||
 	    !layer_looks_like(old, st) || !layer_ident_is(&old->from, st))
 		return false;
-	if (l->verify && !same_content(l, old, fd)) {
-		l->surprises++;
-		return false;
-	}
-	return true;
+	if ((!l->verify && tells_changes(l, fd, st)) || same_content(l, old, fd))
+		return true;
+	l->surprises += l->verify;
+	return false;
 }
 
 int layer_file(struct layer *l, const char *path, int fd, const struct stat *st,
@@ -410,6 +452,8 @@ int layer_file(struct layer *l, const char *path, int fd, const struct stat *st,
 	r = write_way(l, path, e);
 	if (r < 0)
 		return r;
+	/* before its content is read: who comes later changes the time */
+	n.from.valid = n.from.valid && !is_being_written(fd);
 	/* what went in from the workspace is its copy itself */
 	if (from_workspace && st->st_nlink == 1)
 		n.copy = n.from;

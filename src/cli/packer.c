@@ -54,6 +54,8 @@ static _Noreturn void packer_child(int fd, const struct input_tree *tree,
 	struct result out = {0};
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* somebody opens a file for writing in the very moment in which it has our lease */
+	(void)signal(SIGIO, SIG_IGN);
 	out.code = layer ? write_layer(fd, tree, layer, &res, &e)
 			 : input_write_tree(fd, tree, &res, &e);
 	out.entries = res.entries;

@@ -5,12 +5,14 @@ builds in between, each is what it would be if nothing had been kept."""
 
 import glob
 import hashlib
+import mmap
 import os
 import random
 import shutil
 import signal
 import stat
 import sys
+import tempfile
 import time
 
 import case
@@ -174,6 +176,37 @@ class Kept(test_layers.Ways):
             self.assertEqual(self.layers(), 1, r)
             self.assertEqual(os.stat(self.entry(".img")).st_blocks, size)
             self.assertNotIn("remembered", r.err)
+
+    def mapped(self, *names):
+        """Files, mapped for writing; the first page of each is written to, as it will be again."""
+        maps = []
+        for name in names:
+            self.write(name, "A" * 5000)
+            with open(self.path(name), "r+b") as f:
+                maps.append(mmap.mmap(f.fileno(), 0))
+            maps[-1][:5] = b"first"
+        time.sleep(0.1)
+        return maps
+
+    def test_mapped(self):
+        """Somebody writes to a mapping, of which no time tells: before the build, and after it."""
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as shm:
+            for code in ("code", shm):
+                self.some_source()
+                self.write(code + "/plain", "A" * 5000)
+                maps = self.mapped(code + "/open", code + "/open2")
+                self.simple(":", source=code)
+                self.right(code=code)
+                maps[0][:5] = maps[1][:5] = b"again"
+                maps.pop().close()
+                self.right(code=code)
+                maps[0][:5] = b"third"
+                maps.pop().close()
+                with open(self.path(code + "/plain"), "r+b") as f, mmap.mmap(f.fileno(), 0) as m:
+                    m[:5] = b"anew "
+                self.right(code=code)
+                self.right(code=code)
+                self.assertEqual(self.layers(), 3 if code == "code" else 6)
 
     def test_damage(self):
         """Of each file of the entry: the next build is told, and sends all."""
