@@ -60,7 +60,7 @@ static int depth;
 static char path[sizeof(TOP) + (DEPTH_MAX + 1) * (NAME_MAX + 1)];
 static struct linked *buckets[BUCKETS];
 static struct tar_extent extents[EXTENTS];
-static int merged_top;
+static int upper_top, merged_top;
 static unsigned long merged_dev;
 static char opaque[64], redirect[64];
 static int failed;
@@ -197,6 +197,21 @@ static void put_extents(long fd, const struct tar_entry *e)
 	}
 }
 
+/*
+ * The overlay has other numbers than upper for a file: of one with more names, which is in upper
+ * then, at the same path, those are taken that all its names have.
+ */
+static void number_of(const struct folder *f, struct stat *st)
+{
+	struct stat own = {0};
+
+	if (!f->merged || call(__NR_newfstatat, upper_top, (long)(path + sizeof(TOP)), (long)&own,
+			       AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	st->st_dev = own.st_dev;
+	st->st_ino = own.st_ino;
+}
+
 static void pack_file(const struct folder *f, const char *name, long path_len)
 {
 	/* should it be a FIFO by now, this does not wait for a writer */
@@ -211,8 +226,10 @@ static void pack_file(const struct folder *f, const char *name, long path_len)
 		return;
 	}
 	describe(&e, '0', path_len, &st);
-	if (st.st_nlink > 1)
+	if (st.st_nlink > 1) {
+		number_of(f, &st);
 		first = first_name(&st, path_len);
+	}
 	if (first) {
 		e.type = '1';
 		e.link = first->path;
@@ -411,8 +428,10 @@ int pack(long place, const char *upper, const char *merged, const char *prefix)
 	int fd = (int)call(__NR_openat, place, (long)upper, O_RDONLY | O_DIRECTORY, 0);
 	struct stat st = {0};
 
+	upper_top = (int)call(__NR_openat, place, (long)upper, O_RDONLY | O_DIRECTORY, 0);
 	merged_top = (int)open_file(merged, O_RDONLY | O_DIRECTORY, 0);
-	if (fd < 0 || merged_top < 0 || call(__NR_fstat, merged_top, (long)&st, 0, 0) < 0)
+	if (fd < 0 || upper_top < 0 || merged_top < 0 ||
+	    call(__NR_fstat, merged_top, (long)&st, 0, 0) < 0)
 		return fail("the workspace's overlay cannot be opened\n");
 	if (length(prefix) + sizeof("redirect") > sizeof(redirect))
 		return fail("the prefix is too long\n");

@@ -250,6 +250,8 @@ rm('links/l2f', 'links/l2d'); put('links/l2f', "a file\n"); dir('links/l2d'); pu
 lnk('hard/single', 'hard/single2'); add('hard/single2', "through the other\n");
 lnk('hard/out', '/workspace/hard-out'); lnk('hard/sub/m', 'hard/m2'); rm('hard/sub/m');
 put('hard/m3', "m3\n"); lnk('hard/m3', 'hard/sub/m4'); lnk('hard/m3', 'hard/m5');
+lnk('ren2/sub/c', 'hard/into1'); lnk('hard/w1', 'keep/sub/into/into2'); lnk('hard/m3', 'ren2/into3');
+lnk('ren2/sub/c', 'keep/sub/into/into4'); put('ren2/into5', "into\n"); lnk('ren2/into5', 'ren2/into6');
 rm('links/abs-gone', 'links/abs-file'); put('links/abs-file', "a file\n");
 ren('links/abs-moved', 'links/abs-moved2'); ren('links/dir', 'links/dir2'); put('links/dir2/x', '');
 rm('links/retarget'); sym('c', 'links/retarget'); put('links/to-dir/through', "through\n");
