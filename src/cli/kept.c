@@ -179,11 +179,15 @@ void kept_take(struct build *b, const char *cache, struct kept *ret)
 		forget(ret);
 }
 
-/* Whether that is still the file which the entry became when it was laid. */
+/*
+ * Whether that is still the file which the entry became when it was laid, and the workspace's
+ * alone: who moved a part of the old one away while it was linked has the same file there.
+ */
 static bool is_as_laid(const struct layer_entry *n, const struct output_laid *l,
 		       const struct stat *st)
 {
-	return l->ino && l->ino == st->st_ino && l->dev == st->st_dev && layer_looks_like(n, st) &&
+	return l->ino && l->ino == st->st_ino && l->dev == st->st_dev && st->st_nlink == 1 &&
+	       layer_looks_like(n, st) &&
 	       (l->is_link || (l->seconds == st->st_ctim.tv_sec &&
 			       l->nanoseconds == (uint32_t)st->st_ctim.tv_nsec));
 }

@@ -17,19 +17,22 @@
 #define SAVE_DEADLINE_MS 1800000
 
 /* What of the base is not in the workspace already: only that is copied. */
-static uint64_t to_be_copied(const struct buf *base)
+static uint64_t to_be_copied(const struct output_base *base)
 {
 	struct layer_entry n;
 	uint64_t sum = 0;
 	size_t at = 0;
 
-	while (layer_next(base->data, base->len, &at, &n))
-		sum += n.type == FILTER_FILE && !n.copy.valid ? n.size : 0;
+	while (layer_next(base->list, base->len, &at, &n)) {
+		if (n.type == FILTER_FILE && (!n.copy.valid || base->workspace_fd < 0))
+			sum += n.size;
+	}
 	return sum;
 }
 
 /* What the worker wrote will take about as much again in the workspace's file system. */
-static int check_space(struct build *b, const struct disks *d, struct err *e)
+static int check_space(struct build *b, const struct disks *d, const struct output_base *base,
+		       struct err *e)
 {
 	char needed[NUM_TEXT_MAX], left[NUM_TEXT_MAX];
 	struct statvfs v;
@@ -38,7 +41,7 @@ static int check_space(struct build *b, const struct disks *d, struct err *e)
 
 	if (fstat(d->output, &st) < 0 || fstatvfs(b->workspace.parent_fd, &v) < 0)
 		return err_errno(e, -errno, "%s: cannot see how much is free", b->workspace.path);
-	need = filter_sum((uint64_t)st.st_blocks * 512, to_be_copied(&b->base));
+	need = filter_sum((uint64_t)st.st_blocks * 512, to_be_copied(base));
 	free = (uint64_t)v.f_bavail * v.f_frsize;
 	if (need <= free)
 		return 0;
@@ -84,7 +87,9 @@ void save_workspace(struct build *b, const struct disks *d, struct kept *k)
 	const struct output_base base = {.fd = d->input_rw,
 					 .list = buf_str(&b->base),
 					 .len = b->base.len,
-					 .workspace_fd = b->workspace.fd,
+					 .workspace_fd = workspace_is_there(&b->workspace)
+								 ? b->workspace.fd
+								 : -1,
 					 .laid_fd = laid};
 	const struct output_limits limits = {b->spec->limits.output, b->spec->limits.files};
 	struct output_result res = {0};
@@ -93,7 +98,7 @@ void save_workspace(struct build *b, const struct disks *d, struct kept *k)
 	int r;
 
 	build_phase(b, "save");
-	r = check_space(b, d, &e);
+	r = check_space(b, d, &base, &e);
 	if (r == 0)
 		r = output_extract(d->output, b->base.len > 0 ? &base : NULL, &limits,
 				   b->workspace.parent_fd, b->workspace.fresh, SAVE_DEADLINE_MS,

@@ -163,6 +163,15 @@ int workspace_open(const char *path, const char *state_dir, unsigned wait_s,
 	return 0;
 }
 
+bool workspace_is_there(const struct workspace *w)
+{
+	struct stat mine, there;
+
+	return w->fd >= 0 && fstat(w->fd, &mine) == 0 &&
+	       fstatat(w->parent_fd, w->name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
+}
+
 int workspace_replace(struct workspace *w, const struct buf *sources,
 		      const struct buf *outside_links, struct err *e)
 {

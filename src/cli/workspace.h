@@ -3,6 +3,7 @@
 #ifndef CONTRACTOR_CLI_WORKSPACE_H
 #define CONTRACTOR_CLI_WORKSPACE_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "archive/guard.h"
@@ -38,6 +39,12 @@ typedef void (*workspace_wait_fn)(const char *path, void *user_data);
 int workspace_open(const char *path, const char *state_dir, unsigned wait_s,
 		   workspace_wait_fn waiting, void *user_data, struct workspace *ret,
 		   struct err *e);
+
+/*
+ * Whether the folder is still in its place. One that was moved away meanwhile is somebody's own: it
+ * will not be removed, and must have no file in common with the new one.
+ */
+bool workspace_is_there(const struct workspace *w);
 
 /*
  * Puts the tree that stands at `fresh` in the workspace's place and remembers the lists. The old

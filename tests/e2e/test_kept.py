@@ -306,6 +306,23 @@ class Kept(test_layers.Ways):
         self.sources = set(self.seen("code", "./src/"))
         self.right()
 
+    def test_moved_away(self):
+        """While a build runs: what is kept elsewhere has no file in common with the new workspace."""
+        self.some_source()
+        self.simple("mkdir -p made; test -e made/x || echo x > made/x; echo begun; sleep 2")
+        self.build(spec="layers.yaml")
+        self.sources = set(self.seen("code", "./src/"))
+        self.right()
+        p = self.start("build", "layers.yaml", stdout=open(self.path("out"), "w"))
+        self.wait_for("the recipe", lambda: "begun" in self.read("out"))
+        os.rename(self.path("ws-layers"), self.path("away"))
+        self.assertEqual(self.finish(p).exit, 0)
+        self.assertEqual(self.seen("ws-layers"), self.seen("away"))
+        for where, _, names in os.walk(self.path("away")):
+            for n in names:
+                self.assertEqual(os.lstat(os.path.join(where, n)).st_nlink, 1, n)
+        self.right()
+
     def test_killed(self):
         """In some phases each time; tests/fault/cached.py has them all."""
         self.some_source()
