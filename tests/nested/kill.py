@@ -44,6 +44,7 @@ class Host(kill.Kill, manager.Manager):
     def start(self, *args, **how):
         how.setdefault("program", self.program())
         options = ["time=60min" if a == "time=5min" else a for a in args[1:]]
+        self.before = set(self.builds())
         return super().start(*self.command, *options, **how)
 
     def process(self, pid, who):
@@ -51,8 +52,10 @@ class Host(kill.Kill, manager.Manager):
         return pid if who == "cli" else found[0] if found else None
 
     def phase(self):
+        """What is written of the phases of the build that was started last."""
+        new = [b for b in self.builds() if b not in self.before]
         try:
-            with open(os.path.join(self.builds()[-1], "state"), encoding="utf-8") as f:
+            with open(os.path.join(new[-1], "state"), encoding="utf-8") as f:
                 return f.read()
         except (IndexError, OSError):
             return ""
