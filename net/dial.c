@@ -6,6 +6,9 @@
  *   request  1 | phase:8 | proto:8 | form:8 | id:32 | port:16 | address:128 | name to the end
  *   cancel   2 | 0:24 | id:32
  *   reply    3 | code:8 | reason:8 | form:8 | id:32 | errno:16 | address:128 | rule:16 | class:8
+ *   offer    4 | 0:56
+ *   pass     5 | as request; with the worker's end as descriptor
+ *   passed   6 | ended:8 | 0:16 | id:32 | up:64 | down:64
  */
 #include "dial.h"
 
@@ -13,8 +16,10 @@
 
 #include "base/fds.h"
 
-#define FIXED_LEN 26
-#define REPLY_LEN (FIXED_LEN + 3)
+#define FIXED_LEN  26
+#define REPLY_LEN  (FIXED_LEN + 3)
+#define BARE_LEN   8 /* cancel, offer */
+#define PASSED_LEN 24
 
 static void put_u32(uint8_t *p, uint32_t v)
 {
@@ -25,6 +30,17 @@ static void put_u32(uint8_t *p, uint32_t v)
 static uint32_t get_u32(const uint8_t *p)
 {
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static void put_u64(uint8_t *p, uint64_t v)
+{
+	put_u32(p, (uint32_t)(v >> 32));
+	put_u32(p + 4, (uint32_t)v);
+}
+
+static uint64_t get_u64(const uint8_t *p)
+{
+	return (uint64_t)get_u32(p) << 32 | get_u32(p + 4);
 }
 
 static void put_u16(uint8_t *p, uint16_t v)
@@ -44,13 +60,15 @@ size_t dial_encode(const struct dial_message *m, uint8_t out[DIAL_MESSAGE_MAX])
 	const struct dial_reply *rp = &m->reply;
 	const struct net_addr *a = m->kind == DIAL_KIND_REPLY ? &rp->addr : &rq->addr;
 	bool has_addr = m->kind == DIAL_KIND_REPLY ? rp->has_addr : !rq->name[0];
+	uint8_t form = !has_addr ? 0 : (a->v6 ? 6 : 4);
 	size_t n = 0;
 
 	memset(out, 0, DIAL_MESSAGE_MAX);
 	out[0] = (uint8_t)m->kind;
-	out[3] = !has_addr ? 0 : (a->v6 ? 6 : 4);
 	switch (m->kind) {
 	case DIAL_KIND_REQUEST:
+	case DIAL_KIND_PASS:
+		out[3] = form;
 		n = strnlen(rq->name, sizeof(rq->name) - 1);
 		out[1] = (uint8_t)rq->phase;
 		out[2] = (uint8_t)rq->proto;
@@ -60,10 +78,18 @@ size_t dial_encode(const struct dial_message *m, uint8_t out[DIAL_MESSAGE_MAX])
 		memcpy(out + FIXED_LEN, rq->name, n);
 		return FIXED_LEN + n;
 	case DIAL_KIND_CANCEL:
-		out[3] = 0;
 		put_u32(out + 4, rq->id);
-		return 8;
+		return BARE_LEN;
+	case DIAL_KIND_OFFER:
+		return BARE_LEN;
+	case DIAL_KIND_PASSED:
+		out[1] = m->passed.ended;
+		put_u32(out + 4, m->passed.id);
+		put_u64(out + 8, m->passed.bytes[METER_UP]);
+		put_u64(out + 16, m->passed.bytes[METER_DOWN]);
+		return PASSED_LEN;
 	case DIAL_KIND_REPLY:
+		out[3] = form;
 		out[1] = (uint8_t)rp->code;
 		out[2] = (uint8_t)rp->decision.reason;
 		put_u32(out + 4, rp->id);
@@ -129,22 +155,46 @@ static int decode_reply(const uint8_t *data, size_t len, struct dial_reply *ret)
 	return get_address(data, &ret->addr);
 }
 
+static int decode_passed(const uint8_t *data, size_t len, struct dial_passed *ret)
+{
+	if (len != PASSED_LEN || data[1] > 1)
+		return -EBADMSG;
+	ret->ended = data[1];
+	ret->id = get_u32(data + 4);
+	ret->bytes[METER_UP] = get_u64(data + 8);
+	ret->bytes[METER_DOWN] = get_u64(data + 16);
+	return 0;
+}
+
 int dial_decode(const uint8_t *data, size_t len, struct dial_message *ret)
 {
 	struct dial_message m = {0};
 	int r = -EBADMSG;
 
-	if (len < 8)
+	if (len < BARE_LEN)
 		return -EBADMSG;
 	m.kind = data[0];
-	if (m.kind == DIAL_KIND_REQUEST)
+	switch (m.kind) {
+	case DIAL_KIND_PASS:
+	case DIAL_KIND_REQUEST:
 		r = decode_request(data, len, &m.request);
-	else if (m.kind == DIAL_KIND_REPLY)
+		if (r == 0 && m.kind == DIAL_KIND_PASS && m.request.proto != NET_PROTO_TCP)
+			r = -EBADMSG;
+		break;
+	case DIAL_KIND_REPLY:
 		r = decode_reply(data, len, &m.reply);
-	else if (m.kind == DIAL_KIND_CANCEL && len == 8)
-		r = 0;
-	if (m.kind == DIAL_KIND_CANCEL)
+		break;
+	case DIAL_KIND_PASSED:
+		r = decode_passed(data, len, &m.passed);
+		break;
+	case DIAL_KIND_CANCEL:
 		m.request.id = get_u32(data + 4);
+		r = len == BARE_LEN ? 0 : -EBADMSG;
+		break;
+	case DIAL_KIND_OFFER:
+		r = len == BARE_LEN ? 0 : -EBADMSG;
+		break;
+	}
 	if (r == 0)
 		*ret = m;
 	return r;

@@ -4,6 +4,7 @@
 #ifndef CONTRACTOR_NET_DIAL_H
 #define CONTRACTOR_NET_DIAL_H
 
+#include "meter.h"
 #include "policy.h"
 
 enum dial_code {
@@ -39,17 +40,32 @@ struct dial_reply {
 	struct net_addr addr; /* connected to, or refused */
 };
 
-/* One message is one packet. `cancel` has an id alone; each request gets one reply, also then. */
+/* Of a connection whose bytes the dialer passes on. */
+struct dial_passed {
+	uint32_t id;
+	uint64_t bytes[_METER_DIR_MAX]; /* since the last one */
+	bool ended;
+};
+
+/*
+ * One message is one packet. `cancel` has an id alone; each request gets one reply, also then.
+ * After `offer` a request may be a `pass`, with the worker's end of the connection: a DIAL_OK has
+ * no descriptor then, and is followed by `passed`, the last one of which has `ended`.
+ */
 enum dial_kind {
 	DIAL_KIND_REQUEST = 1,
 	DIAL_KIND_CANCEL,
 	DIAL_KIND_REPLY,
+	DIAL_KIND_OFFER,
+	DIAL_KIND_PASS,
+	DIAL_KIND_PASSED,
 };
 
 struct dial_message {
 	enum dial_kind kind;
 	struct dial_request request; /* id alone with a cancel */
 	struct dial_reply reply;
+	struct dial_passed passed;
 };
 
 #define DIAL_MESSAGE_MAX 320
@@ -72,13 +88,21 @@ const char *dial_code_text(enum dial_code c);
 /* The socket of a DIAL_OK is the callee's to close (non-blocking, close-on-exec); else -1. */
 typedef void (*dial_done_fn)(const struct dial_reply *reply, int consume_fd, void *user_data);
 
+typedef void (*dial_passed_fn)(const struct dial_passed *p, void *user_data);
+
 /*
  * The dialer as the relay sees it: dial() gives an id and calls `done` once, later, unless it is
  * cancelled before. 0, -EBUSY or -EPIPE (then done is not called).
+ *
+ * pass() gives the worker's end away too, and all bytes: `done` gets no descriptor, and after a
+ * DIAL_OK `passed` is called, until one has `ended`; cancel() ends it before, by a reset.
  */
 struct dial_client {
+	bool passes; /* pass() is there to be called */
 	int (*dial)(struct dial_client *c, const struct dial_request *rq, dial_done_fn done,
 		    void *user_data, uint32_t *ret_id);
+	int (*pass)(struct dial_client *c, const struct dial_request *rq, int consume_fd,
+		    dial_done_fn done, dial_passed_fn passed, void *user_data, uint32_t *ret_id);
 	void (*cancel)(struct dial_client *c, uint32_t id);
 };
 

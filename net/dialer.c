@@ -7,9 +7,11 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "base/fds.h"
 #include "base/io.h"
 #include "outlet.h"
 #include "own.h"
+#include "passage.h"
 
 #define TICK_MS	      50
 #define REQUEST_BATCH 64
@@ -38,7 +40,8 @@ struct job {
 	size_t n_addrs, tried, running;
 	struct attempt attempts[DIALER_ATTEMPTS_MAX];
 	struct dial_reply reply;
-	int fd; /* to hand over */
+	struct passage *passage; /* with the worker's end, or NULL: one is handed over */
+	int fd;			 /* to hand over */
 };
 
 struct dialer {
@@ -48,6 +51,7 @@ struct dialer {
 	struct resolver *resolver;
 	struct net_own *own;
 	struct outlets *outlets;
+	struct passages passages;
 	int fd;
 	uint64_t connect_ms;
 	bool build_seen, ticking;
@@ -80,6 +84,7 @@ static void job_free(struct job *j)
 
 	for (size_t i = 0; i < j->tried; i++)
 		attempt_end(&j->attempts[i]);
+	(void)passage_free(j->passage);
 	fd_close(&j->fd);
 	if (j->state == JOB_REPLYING)
 		d->n_replying--;
@@ -108,6 +113,7 @@ static void job_reply(struct job *j)
 
 	for (size_t i = 0; i < j->tried; i++)
 		attempt_end(&j->attempts[i]);
+	j->passage = passage_free(j->passage);
 	if (send_reply(d, &j->reply, j->fd) == -EAGAIN) {
 		j->state = JOB_REPLYING;
 		d->n_replying++;
@@ -145,6 +151,12 @@ static enum dial_code code_of(int error)
 	}
 }
 
+/* Of what could not be had here, in the dialer. */
+static enum dial_code code_of_local(int r)
+{
+	return r == -EBUSY || r == -EMFILE ? DIAL_BUSY : DIAL_ERROR;
+}
+
 /* Of several failures the one that came nearest to the host is told. */
 static void note_failure(struct job *j, const struct net_addr *a, int error)
 {
@@ -162,18 +174,22 @@ static void note_failure(struct job *j, const struct net_addr *a, int error)
 
 static void job_connected(struct job *j, const struct net_addr *a, int consume_fd)
 {
-	int r = outlet_add(j->dialer->outlets, j->request.proto == NET_PROTO_UDP, consume_fd,
-			   &j->fd);
+	int r;
 
-	if (r < 0) {
-		job_fail(j, r == -EBUSY || r == -EMFILE ? DIAL_BUSY : DIAL_ERROR, -r);
-		return;
-	}
 	j->reply.code = DIAL_OK;
 	j->reply.error = 0;
 	j->reply.has_addr = true;
 	j->reply.addr = *a;
-	job_reply(j);
+	if (j->passage) {
+		passage_open(take_ptr(&j->passage), &j->reply, consume_fd);
+		job_free(j);
+		return;
+	}
+	r = outlet_add(j->dialer->outlets, j->request.proto == NET_PROTO_UDP, consume_fd, &j->fd);
+	if (r < 0)
+		job_fail(j, code_of_local(r), -r);
+	else
+		job_reply(j);
 }
 
 static void job_continue(struct job *j);
@@ -302,24 +318,14 @@ static void on_resolved(const char *name, const struct resolver_answer *a, void 
 	update_events(d);
 }
 
-static void job_start(struct dialer *d, const struct dial_request *rq)
+/* Decides about it, and resolves or connects. */
+static void job_begin(struct job *j)
 {
+	const struct dial_request *rq = &j->request;
+	struct dialer *d = j->dialer;
 	const struct resolver_answer *a;
-	struct job *j = calloc(1, sizeof(*j));
-	struct dial_reply busy = {.id = rq->id, .code = DIAL_BUSY, .error = ENOMEM};
 	int r;
 
-	if (!j) {
-		(void)send_reply(d, &busy, -1);
-		return;
-	}
-	*j = (struct job){.dialer = d, .next = d->jobs, .request = *rq, .fd = -1};
-	j->deadline = io_now_ms() + d->connect_ms;
-	j->reply = (struct dial_reply){.id = rq->id, .decision.rule = -1};
-	if (d->jobs)
-		d->jobs->prev = j;
-	d->jobs = j;
-	d->n_jobs++;
 	if (rq->phase == NET_PHASE_BUILD)
 		d->build_seen = true;
 	if (rq->phase == NET_PHASE_PREPARE && d->build_seen)
@@ -343,14 +349,55 @@ static void job_start(struct dialer *d, const struct dial_request *rq)
 		job_fail(j, a->code, 0);
 }
 
+/* If bytes are to be passed on here, consume_fd is the worker's end. */
+static void job_start(struct dialer *d, const struct dial_request *rq, bool pass, int consume_fd)
+{
+	_cleanup_close_ int fd = consume_fd;
+	struct job *j = calloc(1, sizeof(*j));
+	struct dial_reply busy = {.id = rq->id, .code = DIAL_BUSY, .error = ENOMEM};
+	int r = 0;
+
+	if (!j) {
+		(void)send_reply(d, &busy, -1);
+		return;
+	}
+	*j = (struct job){.dialer = d, .next = d->jobs, .request = *rq, .fd = -1};
+	j->deadline = io_now_ms() + d->connect_ms;
+	j->reply = (struct dial_reply){.id = rq->id, .decision.rule = -1};
+	if (d->jobs)
+		d->jobs->prev = j;
+	d->jobs = j;
+	d->n_jobs++;
+	if (pass && fd < 0)
+		r = -EMFILE; /* none was free when it came: MSG_CTRUNC */
+	else if (pass)
+		r = passage_new(&d->passages, rq->id, take_fd(&fd), j, &j->passage);
+	if (r < 0)
+		job_fail(j, code_of_local(r), -r);
+	else
+		job_begin(j);
+}
+
 static void job_cancel(struct dialer *d, uint32_t id)
 {
+	if (passages_cancel(&d->passages, id))
+		return;
 	for (struct job *j = d->jobs; j; j = j->next) {
 		if (j->request.id == id && j->state != JOB_REPLYING) {
 			job_fail(j, DIAL_CANCELLED, 0);
 			return;
 		}
 	}
+}
+
+/* The worker does not wait any longer. */
+static void on_hung_up(void *owner)
+{
+	struct job *j = owner;
+	struct dialer *d = j->dialer;
+
+	job_fail(j, DIAL_CANCELLED, 0);
+	update_events(d);
 }
 
 static void flush_replies(struct dialer *d)
@@ -371,20 +418,31 @@ static void flush_replies(struct dialer *d)
 static int receive(struct dialer *d)
 {
 	uint8_t data[DIAL_MESSAGE_MAX + 1];
+	struct iovec iov = {data, sizeof(data)};
+	_cleanup_close_ int fd = -1;
 	struct dial_message m;
-	ssize_t n = recv(d->fd, data, sizeof(data), MSG_DONTWAIT);
+	ssize_t n = fds_receive(d->fd, &iov, 1, &fd, 1, MSG_DONTWAIT);
 
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+		return n == -EAGAIN || n == -EINTR ? 0 : (int)n;
 	if (n == 0)
 		return -EPIPE;
-	if (dial_decode(data, (size_t)n, &m) < 0 || m.kind == DIAL_KIND_REPLY)
+	if (dial_decode(data, (size_t)n, &m) < 0)
 		return -EBADMSG;
-	if (m.kind == DIAL_KIND_REQUEST)
-		job_start(d, &m.request);
-	else
+	switch (m.kind) {
+	case DIAL_KIND_REQUEST:
+	case DIAL_KIND_PASS:
+		job_start(d, &m.request, m.kind == DIAL_KIND_PASS, take_fd(&fd));
+		return 1;
+	case DIAL_KIND_CANCEL:
 		job_cancel(d, m.request.id);
-	return 1;
+		return 1;
+	case DIAL_KIND_REPLY:
+	case DIAL_KIND_OFFER:
+	case DIAL_KIND_PASSED:
+		break;
+	}
+	return -EBADMSG;
 }
 
 static void on_socket(struct loop_source *s, uint32_t events, void *user_data)
@@ -434,6 +492,7 @@ static void on_timer(struct loop_source *s, void *user_data)
 
 static int dialer_start(struct dialer *d, struct err *e)
 {
+	const struct dial_message offer = {.kind = DIAL_KIND_OFFER};
 	const struct dialer_config *c = d->config;
 	int r = loop_new(&d->loop);
 
@@ -441,14 +500,22 @@ static int dialer_start(struct dialer *d, struct err *e)
 		d->outlets = calloc(1, sizeof(*d->outlets));
 		r = d->outlets ? io_set_nonblock(d->fd, 1) : -ENOMEM;
 	}
+	if (r == 0) {
+		d->outlets->loop = d->loop;
+		meter_init(&d->outlets->copier.meter, 0, 0, io_now_ms());
+		d->passages = (struct passages){.loop = d->loop,
+						.copier = &d->outlets->copier,
+						.fd = d->fd,
+						.hung_up = on_hung_up};
+		r = passages_init(&d->passages);
+	}
 	if (r == 0)
 		r = loop_add_fd(d->loop, d->fd, EPOLLIN, on_socket, d, &d->source);
 	if (r == 0)
 		r = loop_add_timer(d->loop, on_timer, d, &d->timer);
 	if (r < 0)
 		return err_errno(e, r, "cannot start the dialer");
-	d->outlets->loop = d->loop;
-	meter_init(&d->outlets->copier.meter, 0, 0, io_now_ms());
+	(void)dial_send(d->fd, &offer, -1); /* whoever has ended meanwhile needs none */
 	r = net_own_new(&d->own, e);
 	if (r < 0)
 		return r;
@@ -480,6 +547,7 @@ int dialer_run(int fd, const struct dialer_config *c, struct err *e)
 	}
 	while (d.jobs)
 		job_free(d.jobs);
+	passages_done(&d.passages);
 	if (d.outlets)
 		outlets_done(d.outlets);
 	free(d.outlets);

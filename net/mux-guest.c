@@ -204,12 +204,14 @@ static int receive(struct guest *g)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	if (n == 0)
 		return -EPIPE;
-	if (dial_decode(data, (size_t)n, &m) < 0 || m.kind == DIAL_KIND_REPLY)
+	if (dial_decode(data, (size_t)n, &m) < 0)
 		return -EBADMSG;
 	if (m.kind == DIAL_KIND_REQUEST)
 		take_request(g, &m.request);
-	else
+	else if (m.kind == DIAL_KIND_CANCEL)
 		take_cancel(g, m.request.id);
+	else /* nothing was offered */
+		return -EBADMSG;
 	return 1;
 }
 

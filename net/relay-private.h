@@ -53,9 +53,12 @@ struct net_decision relay_decide(struct relay *r, struct target *t);
 void relay_tell(struct relay *r, enum relay_event_type type, const struct target *t,
 		const struct net_decision *d, const struct dial_reply *reply);
 
-/* Asks the dialer. 0 with the id, or a negative errno. */
-int relay_dial(struct relay *r, const struct target *t, dial_done_fn done, void *user_data,
-	       uint32_t *ret_id);
+/*
+ * Asks the dialer; with `passed` it gets the worker's end, and passes bytes on by itself. 0 with
+ * the id, or a negative errno.
+ */
+int relay_dial(struct relay *r, const struct target *t, int consume_fd, dial_done_fn done,
+	       dial_passed_fn passed, void *user_data, uint32_t *ret_id);
 
 /* Counts bytes that pass and that the meter knows of. */
 void relay_count(struct relay *r, const struct target *t, enum meter_dir dir, uint64_t n);

@@ -14,7 +14,10 @@ struct relay_conn {
 	struct relay_conn *next, *prev;
 	struct target target;
 	bool dialing;
+	bool asked; /* the dialer has something of it that may be cancelled */
 	uint32_t dial_id;
+	bool given;			  /* the dialer passes its bytes on: there is no pair */
+	uint64_t active_ms;		  /* then: last byte, or the start */
 	uint64_t counted[_METER_DIR_MAX]; /* of the pair's count */
 	struct pair pair;
 };
@@ -61,9 +64,10 @@ static void conn_free(struct relay_conn *c, bool reset)
 {
 	struct relay *r = c->relay;
 
-	if (c->dialing)
+	if (c->asked)
 		r->config.dialer->cancel(r->config.dialer, c->dial_id);
-	pair_done(&c->pair, reset);
+	if (!c->given)
+		pair_done(&c->pair, reset);
 	unlink_conn(c);
 	r->stats.connections--;
 	set_accepting(r, true);
@@ -95,17 +99,42 @@ static void on_dialed(const struct dial_reply *reply, int consume_fd, void *user
 	struct relay *r = c->relay;
 
 	c->dialing = false;
+	c->asked = c->given && reply->code == DIAL_OK;
 	if (reply->code != DIAL_OK) {
 		enum relay_event_type type =
 			reply->code == DIAL_DENIED ? RELAY_DENIED : RELAY_FAILED;
 
-		relay_tell(r, type, &c->target, type == RELAY_DENIED ? &reply->decision : NULL,
-			   reply);
+		if (reply->code != DIAL_CANCELLED) /* else the worker has hung up */
+			relay_tell(r, type, &c->target,
+				   type == RELAY_DENIED ? &reply->decision : NULL, reply);
 		conn_free(c, true);
 		return;
 	}
 	relay_tell(r, RELAY_OPENED, &c->target, NULL, reply);
-	pair_open(&c->pair, consume_fd);
+	if (!c->given)
+		pair_open(&c->pair, consume_fd);
+}
+
+/* Of a connection that was given to the dialer. */
+static void on_passed(const struct dial_passed *p, void *user_data)
+{
+	struct relay_conn *c = user_data;
+	struct relay *r = c->relay;
+
+	for (int d = 0; d < _METER_DIR_MAX; d++) {
+		meter_use(&r->copier.meter, d, p->bytes[d]);
+		relay_count(r, &c->target, d, p->bytes[d]);
+	}
+	c->active_ms = io_now_ms();
+	c->asked = !p->ended;
+	if (p->ended)
+		conn_free(c, false);
+}
+
+/* The dialer passes on what is not limited: a byte goes through one process then, not two. */
+static bool may_give(const struct relay *r)
+{
+	return r->config.dialer->passes && !r->config.rate && !r->config.total;
 }
 
 /* Decides about an accepted connection and has it dialled, or resets it. */
@@ -115,7 +144,7 @@ static void take(struct relay *r, int *fd)
 	struct relay_conn *c;
 	struct net_decision d;
 	struct target t;
-	int rc;
+	int rc = 0;
 
 	if (r->config.ops->tcp_destination(*fd, &dst, r->config.ops_data) < 0) {
 		pair_reset_fd(fd);
@@ -134,15 +163,19 @@ static void take(struct relay *r, int *fd)
 	}
 	c->relay = r;
 	c->target = t;
-	rc = pair_init(&c->pair, r->loop, &r->copier, take_fd(fd), on_pair, c);
+	c->given = may_give(r);
+	c->active_ms = io_now_ms();
 	link_last(c);
 	r->stats.connections++;
+	if (!c->given)
+		rc = pair_init(&c->pair, r->loop, &r->copier, take_fd(fd), on_pair, c);
 	if (rc == 0)
-		rc = relay_dial(r, &c->target, on_dialed, c, &c->dial_id);
-	if (rc == 0)
-		c->dialing = true;
-	else
+		rc = relay_dial(r, &c->target, take_fd(fd), on_dialed, c->given ? on_passed : NULL,
+				c, &c->dial_id);
+	if (rc < 0)
 		conn_free(c, true);
+	else
+		c->dialing = c->asked = true;
 }
 
 void relay_tcp_accept(struct loop_source *s, uint32_t events, void *user_data)
@@ -192,11 +225,12 @@ void relay_tcp_deadlines(struct relay *r, uint64_t now)
 	set_accepting(r, r->stats.connections < r->config.connections);
 	for (struct relay_conn *c = r->conns; c; c = next) {
 		uint64_t limit = c->dialing ? r->config.connect_ms : r->config.idle_ms;
+		uint64_t active_ms = c->given ? c->active_ms : c->pair.active_ms;
 
 		next = c->next;
-		if (now >= c->pair.active_ms + 1000)
+		if (!c->given && now >= active_ms + 1000)
 			pair_rest(&c->pair);
-		if (now < c->pair.active_ms + limit)
+		if (now < active_ms + limit)
 			continue;
 		if (c->dialing)
 			relay_tell(r, RELAY_FAILED, &c->target, NULL, &late);

@@ -180,7 +180,8 @@ static void flow_start(struct relay *r, const struct target *t, const struct soc
 		r->flows->prev = f;
 	r->flows = f;
 	r->stats.flows++;
-	if (f->fds[METER_UP] < 0 || !f->first || relay_dial(r, t, on_dialed, f, &f->dial_id) < 0) {
+	if (f->fds[METER_UP] < 0 || !f->first ||
+	    relay_dial(r, t, -1, on_dialed, NULL, f, &f->dial_id) < 0) {
 		flow_free(f);
 		return;
 	}

@@ -82,9 +82,10 @@ void relay_tell(struct relay *r, enum relay_event_type type, const struct target
 		r->config.event(&ev, r->config.user_data);
 }
 
-int relay_dial(struct relay *r, const struct target *t, dial_done_fn done, void *user_data,
-	       uint32_t *ret_id)
+int relay_dial(struct relay *r, const struct target *t, int consume_fd, dial_done_fn done,
+	       dial_passed_fn passed, void *user_data, uint32_t *ret_id)
 {
+	struct dial_client *dc = r->config.dialer;
 	struct dial_request rq = {.phase = r->config.phase, .proto = t->proto, .port = t->port};
 	struct dial_reply reply = {.code = DIAL_BUSY};
 	int rc;
@@ -93,7 +94,8 @@ int relay_dial(struct relay *r, const struct target *t, dial_done_fn done, void 
 		(void)snprintf(rq.name, sizeof(rq.name), "%s", t->name);
 	else
 		rq.addr = t->addr;
-	rc = r->config.dialer->dial(r->config.dialer, &rq, done, user_data, ret_id);
+	rc = passed ? dc->pass(dc, &rq, consume_fd, done, passed, user_data, ret_id)
+		    : dc->dial(dc, &rq, done, user_data, ret_id);
 	if (rc < 0) {
 		if (rc == -EPIPE)
 			reply.code = DIAL_GONE;

@@ -50,9 +50,9 @@ WALLS = {
                            "struct net_decision d = {.reason = NET_ALLOWED};")], NAMES),
     "dialer-own": ([(DIALER_C, "q.own = net_own_check(j->dialer->own, addr);", "q.own = false;")],
                    NAMES),
-    "dialer-outlets": ([(DIALER_C, "int r = outlet_add(j->dialer->outlets, j->request.proto == "
-                         "NET_PROTO_UDP, consume_fd,\n\t\t\t   &j->fd);",
-                         "int r = 0;\n\n\tj->fd = consume_fd;")], "Ends.test_killed_manager"),
+    "dialer-outlets": ([(DIALER_C, "r = outlet_add(j->dialer->outlets, j->request.proto == "
+                         "NET_PROTO_UDP, consume_fd, &j->fd);",
+                         "r = 0;\n\tj->fd = consume_fd;")], "Ends.test_killed_manager"),
     "resolver": ([("net/dns-server.c", "if (ret_event->decision.reason != NET_ALLOWED) {",
                    "if (0) {")], NAMES),
     "meter-total": ([("net/meter.c", "if (m->total == 0)", "if (1)")], "Bandwidth.test_total_up"),

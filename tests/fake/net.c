@@ -105,6 +105,17 @@ static int bound(int type, uint32_t addr, uint16_t *port)
 	return fd;
 }
 
+void fake_net_drain(struct fake_net *f)
+{
+	uint64_t end = io_now_ms() + 10000;
+	struct relay_stats stats;
+
+	do {
+		must(io_now_ms() < end && loop_step(f->loop, 10) == 0);
+		relay_get_stats(f->relay, &stats);
+	} while (stats.connections > 0);
+}
+
 int fake_listen(int type, uint16_t *ret_port)
 {
 	*ret_port = 0;
@@ -160,6 +171,9 @@ void fake_net_start_dialer(struct fake_net *f)
 	close(fds[1]);
 	f->dialer_fd = fds[0];
 	must(dial_client_new(f->loop, f->dialer_fd, NULL, NULL, &f->client, &e) == 0);
+	while (!f->client->passes)
+		must(loop_step(f->loop, 10000) == 0);
+	f->client->passes = !f->by_relay;
 	f->config.dialer = f->client;
 }
 

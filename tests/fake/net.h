@@ -22,6 +22,7 @@ struct fake_net {
 	struct dialer_config dialer_config;
 	pid_t dialer_pid;
 	int dialer_fd;
+	bool by_relay; /* bytes pass through the relay, though the dialer has offered to */
 	struct dial_client *client;
 	struct relay_config config; /* to be changed before fake_net_start */
 	struct relay *relay;
@@ -58,6 +59,9 @@ void fake_net_wait(struct fake_net *f, pid_t pid);
 
 /* Steps the loop for ms, or until *counter reaches n. */
 void fake_net_step(struct fake_net *f, uint64_t ms, const unsigned *counter, unsigned n);
+
+/* Steps the loop until the relay has no connection left, for 10 s at most. */
+void fake_net_drain(struct fake_net *f);
 
 /* A loopback listener or UDP socket on a port of the kernel's choice. */
 int fake_listen(int type, uint16_t *ret_port);

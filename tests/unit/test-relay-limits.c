@@ -295,6 +295,7 @@ START_TEST(phase_ends)
 	int fd = fake_listen(SOCK_STREAM, &port);
 
 	fake_net_init(&f, rules, ARRAY_SIZE(rules));
+	f.by_relay = _i;
 	f.config.phase = NET_PHASE_PREPARE;
 	to[0] = fake_net_dest(&f, "early.test", port);
 	to[1] = fake_net_dest(&f, "a.local.test", port);
@@ -332,6 +333,7 @@ START_TEST(idle)
 	int fd = fake_listen(SOCK_STREAM, &port);
 
 	fake_net_init(&f, rules, ARRAY_SIZE(rules));
+	f.by_relay = _i;
 	f.config.idle_ms = 500;
 	to = fake_net_dest(&f, "a.local.test", port);
 	fake_net_start(&f);
@@ -496,8 +498,8 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, rate);
 	tcase_add_test(tc, total);
 	tcase_add_test(tc, total_to_the_byte);
-	tcase_add_test(tc, phase_ends);
-	tcase_add_test(tc, idle);
+	tcase_add_loop_test(tc, phase_ends, 0, 2);
+	tcase_add_loop_test(tc, idle, 0, 2);
 	tc = unit_case(s, "udp");
 	tcase_add_test(tc, udp);
 	tcase_add_test(tc, udp_limits);
