@@ -134,10 +134,9 @@ static int put_item(struct erofs_tree *t, const struct erofs_item *item)
 	return r == -E2BIG ? -EFBIG : r;
 }
 
-int erofs_tree_add(struct erofs_tree *t, const char *path, enum erofs_type type, uint64_t where,
-		   uint32_t *ret)
+int erofs_tree_add(struct erofs_tree *t, const char *path, enum erofs_type type, uint32_t *ret)
 {
-	struct erofs_item item = {.where = where, .name = t->names.len, .type = (uint8_t)type};
+	struct erofs_item item = {.name = t->names.len, .type = (uint8_t)type};
 	const char *name;
 	uint32_t *slot;
 	size_t len;

@@ -54,11 +54,11 @@ static inline uint32_t erofs_tree_count(const struct erofs_tree *t)
 }
 
 /*
- * Adds the name at the path's end; *ret is its index. -ENOENT or -ENOTDIR: there is no such folder
- * to be in; -EEXIST; -EINVAL: no path; -ENAMETOOLONG; -EFBIG: too many names; -ENOMEM.
+ * Adds the name at the path's end, `where` being 0; *ret is its index. -ENOENT or -ENOTDIR: there
+ * is no such folder to be in; -EEXIST; -EINVAL: no path; -ENAMETOOLONG; -EFBIG: too many names;
+ * -ENOMEM.
  */
-int erofs_tree_add(struct erofs_tree *t, const char *path, enum erofs_type type, uint64_t where,
-		   uint32_t *ret);
+int erofs_tree_add(struct erofs_tree *t, const char *path, enum erofs_type type, uint32_t *ret);
 
 /* Gives a folder its "." and "..". */
 int erofs_tree_add_dots(struct erofs_tree *t, uint32_t folder, uint32_t parent);

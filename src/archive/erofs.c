@@ -224,7 +224,7 @@ static void fill_inode(struct erofs *w, struct inode *i, uint32_t mode,
 static int add(struct erofs *w, const char *path, enum erofs_type type, uint32_t *ret,
 	       struct err *e)
 {
-	int r = count_folders(w) ? erofs_tree_add(&w->tree, path, type, 0, ret) : -ENOENT;
+	int r = count_folders(w) ? erofs_tree_add(&w->tree, path, type, ret) : -ENOENT;
 
 	return r < 0 ? refuse(path, r, e) : 0;
 }
