@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The state of one run, shared by the files that make it up; nobody else includes this. */
+/* The state of one run, shared by the files that make it up; only a test includes it as well. */
 #ifndef CONTRACTOR_MANAGER_RUN_STATE_H
 #define CONTRACTOR_MANAGER_RUN_STATE_H
 

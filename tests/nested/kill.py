@@ -9,14 +9,13 @@ each pair (tests/nested/kill.sh: 20).
 On the host a worker makes no difference to what is left, and one that is emulated twice over takes
 minutes to boot. So the class Host has evil.c pass through the phases as manager; Nested has the real
 manager and worker, restored from a template but for the phase boot. In Inside killed.c kills within
-the VM: a few times while the worker boots, often when both were restored. With CONTRACTOR_KILLS=1
-only what is cheap is done.
+the VM: a few times while the worker boots, often in each phase of restored ones. With
+CONTRACTOR_KILLS=1 only what is cheap is done.
 """
 
 import collections
 import os
 import random
-import shutil
 import sys
 import time
 
@@ -28,19 +27,13 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import kill  # noqa: E402
 
 kill.LINE_SECONDS = 1200
-STEP_SECONDS = 12  # of killed.c
-RESTORED = 19
+STEP_SECONDS = 12
+PHASES = ("boot", "ready", "prepare", "copy-in", "build", "shell", "copy-out")  # as ctl.h has them
 NESTED = ("build", "--tcg", "--isolation", "nested")
 ENDS = {"qemu": "QEMU died in phase", "manager": "the manager VM ended early"}
 
 
-class Host(kill.Kill, manager.Manager):
-    command = (*manager.COLD, "--nice", str(test_evil.PHASES))
-    boot_seconds = 2
-
-    def program(self):
-        return stand_in.install("CONTRACTOR_EVIL")
-
+class Home(kill.Kill, manager.Manager):
     def start(self, *args, **how):
         how.setdefault("program", self.program())
         options = ["time=60min" if a == "time=5min" else a for a in args[1:]]
@@ -79,7 +72,15 @@ class Host(kill.Kill, manager.Manager):
             self.kill(who, phase)
 
 
-class Nested(Host):
+class Host(Home):
+    command = (*manager.COLD, "--nice", str(test_evil.PHASES))
+    boot_seconds = 2
+
+    def program(self):
+        return stand_in.install("CONTRACTOR_EVIL")
+
+
+class Nested(Home):
     command = NESTED
     boot_seconds = 30
     made = False
@@ -113,47 +114,48 @@ class Nested(Host):
         self.assertIn(" 0 damaged", self.contractor("cache", "verify").out)
 
 
-class Inside(manager.Manager):
+class Inside(Home):
     """The manager and QEMU in the manager VM, killed there by killed.c."""
 
-    def inside(self, nice, command, **more):
-        """The build's exit status, and what it said."""
-        self.spec("sleep 4\ndd if=/dev/zero of=../big bs=1M count=8",
-                  limits={"memory": "256MiB"}, **more)
-        shutil.rmtree(self.path("ws"), ignore_errors=True)
-        self.write("ws/kept", "from before")
-        program = stand_in.install("CONTRACTOR_KILLED")
+    def program(self):
+        return stand_in.install("CONTRACTOR_KILLED")
+
+    def inside(self, who, phase, seconds, **more):
+        """The phase in which one was killed so long after another had begun; None: none was."""
+        log = 100000 * (2 * PHASES.index(phase) + 2 + (who == "manager")) + int(1000 * seconds)
+        self.spec("dd if=/dev/zero of=../big bs=1M count=24",
+                  limits={"memory": "256MiB", "log": log}, **more)
+        old = kill.tree(self.path("ws"))
+        family = set()
         with open(self.path("out"), "w") as out, open(self.path("err"), "w") as err:
-            p = self.start(*command, "--nice", str(nice), "spec.yaml", program=program,
-                           stdout=out, stderr=err)
-            family = set()
+            p = self.start("build", "spec.yaml", stdout=out, stderr=err)
             while p.poll() is None:
                 family.update(kill.children(p.pid))
                 time.sleep(0.5)
         said = self.read("err")
-        left = [x for x, start in family if (kill.stat(x) or (0, 0, 0))[2] == start]
-        self.assertEqual([kill.command(x) for x in left], [])
-        self.assertIn(p.returncode, (0, 5), said)
+        self.assertEqual(self.left_in_proc(family, set()) + self.left_in_files(), [])
         self.assertNotIn("its stream has not ended", said)  # after a wait of its own
-        if p.returncode == 5:
-            self.assertEqual(os.listdir(self.path("ws")), ["kept"])
-        return p.returncode, said
-
-    def booting(self, who, step):
-        status, said = self.inside(2 * step + (who == "manager"), manager.COLD)
-        self.assertEqual(status, 5, said)
+        if p.returncode == 0:
+            return None
+        self.assertEqual(p.returncode, 5, said)
         self.assertIn(ENDS[who], said)
+        self.assertEqual(kill.tree(self.path("ws")), old, "the workspace was changed")
+        return self.report()["phases"][-1]["name"]
 
-    def restored(self, times):
+    def booting(self, who, seconds):
+        self.command = manager.COLD
+        self.assertEqual(self.inside(who, "boot", seconds), "boot")
+
+    def often(self, who, phase, times):
+        self.command = NESTED
+        self.assertIsNone(self.inside(who, "shell", 0, template=True))  # there is none
+        lasts = {p["name"]: p["ms"] / 1000 for p in self.report()["phases"]}
         met = collections.Counter()
-        for _ in range(times):
-            status, said = self.inside(RESTORED, NESTED, template=True)
-            who = [w for w, text in ENDS.items() if text in said]
-            # too late, or so early that a worker was booted
-            self.assertTrue(who or status == 0, said)
-            met["nobody" if status == 0 else
-                f"{who[0]} in {self.report()['phases'][-1]['name']}"] += 1
-        print(f"# killed in a restored manager VM: {dict(met)}", flush=True)
+        while met[phase] < times and met.total() < 2 * times:
+            seconds = random.uniform(0.1, min(0.8 * lasts[phase], 4))
+            met[self.inside(who, phase, seconds, template=True)] += 1
+        print(f"# {who} killed {dict(met)}", flush=True)
+        self.assertEqual(met[phase], times)
 
 
 def add(cls, name, times, call):
@@ -161,7 +163,7 @@ def add(cls, name, times, call):
 
 
 for name in [n for n in dir(kill.Kill) if n.startswith("test_")]:
-    setattr(Host, name, None)  # those of the single home
+    setattr(Home, name, None)  # those of the single home
 for w in ("cli", "qemu"):
     for ph in ("manager-boot", "boot", "build", "copy-out"):
         add(Host, f"{w}_during_{ph}", kill.KILLS,
@@ -174,14 +176,10 @@ for w in ("cli", "qemu"):
 for w in ENDS:
     for step in range(4 if kill.KILLS > 1 else 1):
         add(Inside, f"inner_{w}_after_{step * STEP_SECONDS}_s", 1,
-            lambda self, w=w, step=step: self.booting(w, step))
-if kill.KILLS > 1:
-    add(Inside, "restored", 6 * kill.KILLS, lambda self: self.restored(6 * kill.KILLS))
-if kill.KILLS == 1:
-    del Nested  # takes minutes
-else:
-    for name in [n for n in dir(Host) if n.startswith("test_") and n not in vars(Nested)]:
-        setattr(Nested, name, None)
+            lambda self, w=w, step=step: self.booting(w, step * STEP_SECONDS))
+    for ph in ("copy-in", "build", "copy-out") if kill.KILLS > 1 else ():
+        add(Inside, f"inner_{w}_during_{ph}", kill.KILLS,
+            lambda self, w=w, ph=ph: self.often(w, ph, kill.KILLS))
 
 if __name__ == "__main__":
     sys.exit(manager.main(__name__))

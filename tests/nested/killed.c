@@ -1,94 +1,44 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The real manager, with somebody beside it in the manager VM who kills it, or its QEMU. */
+/* Linked with the real manager: somebody beside it in the manager VM who kills it, or its QEMU. */
 /*
- * Whom and when the priority of the worker's QEMU says (contractor build --nice N): an odd one the
- * manager, an even one QEMU, N / 2 times 12 s after QEMU has started. 19: one of the two, 3.5 to
- * 12.5 s after they were restored, by the numbers that the manager VM was reseeded with.
+ * Whom and when the log's limit says, which is each build's own where a template is all else: its
+ * last five digits are milliseconds after a phase has begun, those before them twice the phase's
+ * number plus 2, and one more for the manager. The two functions that tell of phases are called by
+ * way of those here (ld --wrap).
  */
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/random.h>
-#include <sys/resource.h>
-#include <sys/timerfd.h>
 
-#include "base/io.h"
-#include "base/num.h"
+#include "manager/run-state.h"
 
-#undef main
-int manager_main(int argc, char **argv);
+int __real_run_start_vm(struct run *r, struct err *e);
+int __wrap_run_start_vm(struct run *r, struct err *e);
+void __real_run_say_phase(struct run *r, const char *name);
+void __wrap_run_say_phase(struct run *r, const char *name);
 
-#define STEP_MS	     12000
-#define RESTORED     19
-#define RESTORED_MS  3500 /* until the worker has begun: before, another would be booted */
-#define RESTORED_MAX 9000
-
-static pid_t find_qemu(void)
+static void kill_later(const struct run *r)
 {
-	DIR *d = opendir("/proc");
-	struct dirent *ent;
-	pid_t found = 0;
+	const uint64_t whom = r->order.log / 100000;
+	const pid_t victim = whom % 2 ? getpid() : vm_pid(r->vm);
 
-	while (d && !found && (ent = readdir(d))) {
-		_cleanup_close_ int fd = -1;
-		char path[300], name[64] = "";
-		uint64_t pid;
-
-		if (parse_u64(ent->d_name, &pid) < 0)
-			continue;
-		(void)snprintf(path, sizeof(path), "/proc/%s/comm", ent->d_name);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd >= 0 && read(fd, name, sizeof(name) - 1) > 0 &&
-		    strncmp(name, "qemu-system", 11) == 0)
-			found = (pid_t)pid;
-	}
-	if (d)
-		(void)closedir(d);
-	return found;
-}
-
-/* The clock is set when a restored manager goes on, and never else. */
-static void wait_for_restore(void)
-{
-	const struct itimerspec never = {.it_value = {.tv_sec = INT32_MAX}};
-	_cleanup_close_ int fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC);
-	uint64_t n;
-
-	if (fd < 0 ||
-	    timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL) < 0 ||
-	    read(fd, &n, sizeof(n)) >= 0 || errno != ECANCELED)
-		_exit(1);
-}
-
-static _Noreturn void kill_later(pid_t manager)
-{
-	uint32_t random = 0;
-	pid_t qemu;
-	int nice;
-
-	while ((qemu = find_qemu()) == 0)
-		(void)poll(NULL, 0, 100);
-	nice = getpriority(PRIO_PROCESS, (id_t)qemu);
-	if (nice == RESTORED) {
-		wait_for_restore();
-		if (getrandom(&random, sizeof(random), 0) < 0)
-			_exit(1);
-		(void)poll(NULL, 0, RESTORED_MS + (int)(random / 2 % RESTORED_MAX));
-	} else {
-		random = (uint32_t)nice;
-		(void)poll(NULL, 0, nice / 2 * STEP_MS);
-	}
-	(void)kill(random % 2 ? manager : qemu, SIGKILL);
+	if (whom / 2 != (uint64_t)r->ctl.phase + 1 || fork() != 0)
+		return;
+	(void)poll(NULL, 0, (int)(r->order.log % 100000));
+	(void)kill(victim, SIGKILL);
 	_exit(0);
 }
 
-int main(int argc, char **argv)
+int __wrap_run_start_vm(struct run *r, struct err *e)
 {
-	pid_t manager = getpid();
+	int n = __real_run_start_vm(r, e);
 
-	if (fork() == 0)
-		kill_later(manager);
-	return manager_main(argc, argv);
+	if (n >= 0)
+		kill_later(r);
+	return n;
+}
+
+void __wrap_run_say_phase(struct run *r, const char *name)
+{
+	__real_run_say_phase(r, name);
+	kill_later(r);
 }
