@@ -124,7 +124,7 @@ class Copy:
 
     def __init__(self, tests):
         self.targets = ["src/cli/contractor", "src/manager/contractor-manager",
-                        "firmware/worker/renew." + os.uname().machine]
+                        *(f"firmware/worker/{p}.{os.uname().machine}" for p in ("changes", "renew"))]
         self.targets += ["tests/unit/test-" + t.split()[1] for t in tests if t.startswith("unit ")]
         self.dir = tempfile.mkdtemp(prefix="contractor-mutate-")
         self.tree = os.path.join(self.dir, "tree")
