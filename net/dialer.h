@@ -19,8 +19,9 @@ struct dialer_config {
 };
 
 /*
- * What is handed over is a local socket that stands for the connection (outlet.h): the connection
- * itself stays here, so that nobody can lead it elsewhere. Its bytes are passed on without a look.
+ * The connection itself stays here, so that nobody can lead it elsewhere: its bytes are passed on,
+ * without a look, to the worker's end where that came with the request (passage.h), and else to a
+ * local socket that is handed over in its place (outlet.h).
  *
  * Serves requests on `fd` (SOCK_SEQPACKET, borrowed) in the present network namespace until the
  * other end is closed. A request is held to the rules again, first as it stands and then with each

@@ -41,6 +41,13 @@ static void report_soon(struct passages *all)
 		all->soon = loop_timer_set(all->timer, REPORT_MS, 0) == 0;
 }
 
+static void end(struct passage *p, bool reset)
+{
+	pair_done(&p->pair, reset);
+	p->state = PASSAGE_ENDED;
+	report_soon(p->all);
+}
+
 static void on_pair(struct pair *pair, int code, void *user_data)
 {
 	struct passage *p = user_data;
@@ -49,11 +56,10 @@ static void on_pair(struct pair *pair, int code, void *user_data)
 		p->all->hung_up(p->owner);
 		return;
 	}
-	if (code != -EAGAIN) {
-		pair_done(pair, code < 0);
-		p->state = PASSAGE_ENDED;
-	}
-	report_soon(p->all);
+	if (code == -EAGAIN)
+		report_soon(p->all);
+	else
+		end(p, code < 0);
 }
 
 static void remove_passage(struct passage *p)
@@ -198,9 +204,7 @@ bool passages_cancel(struct passages *all, uint32_t id)
 	for (struct passage *p = all->list; p; p = p->next) {
 		if (p->id != id || p->state != PASSAGE_OPEN)
 			continue;
-		pair_done(&p->pair, true);
-		p->state = PASSAGE_ENDED;
-		report_soon(all);
+		end(p, true);
 		return true;
 	}
 	return false;
